@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.api;
+
+import com.fasterxml.jackson.core.type.TypeReference;
+import io.netty.handler.codec.http.HttpMethod;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+
+/**
+ * Asks the relay on this host, over relay.sock. Every future fails with a {@link ProblemException};
+ * UNAVAILABLE means that nobody answers on the socket. Futures complete on the client's event loop:
+ * don't block in their continuations. Safe for any thread.
+ */
+public final class RelayClient implements AutoCloseable {
+  private final UnixHttpClient http;
+
+  /**
+   * Connects per request; the socket need not exist yet.
+   *
+   * @param socket path of relay.sock
+   */
+  public RelayClient(Path socket) {
+    this.http =
+        new UnixHttpClient("relay", socket, "start it with `systemctl start vmferry-relay`");
+  }
+
+  /** This node, its replicas, its peers. */
+  public CompletableFuture<RelayStatus> status() {
+    return http.getJson("/v1/status", new TypeReference<>() {});
+  }
+
+  /** One replica; NOT_FOUND if there is none by that name. */
+  public CompletableFuture<VolumeStatus> volume(String name) {
+    return http.getJson(volumePath(name), new TypeReference<>() {});
+  }
+
+  /** Creates an empty volume; NAME_TAKEN if there is one by that name. */
+  public CompletableFuture<VolumeStatus> createVolume(CreateVolume request) {
+    return http.json(HttpMethod.POST, "/v1/volumes", request, new TypeReference<>() {});
+  }
+
+  /** Deletes the replica and its data; IN_USE while clients or other replicas need it. */
+  public CompletableFuture<Void> deleteVolume(String name) {
+    return http.command(HttpMethod.DELETE, volumePath(name), null);
+  }
+
+  /** Attaches standbys for all volumes of a domain, or for none. */
+  public CompletableFuture<Void> attachStandby(AttachStandby request) {
+    return http.command(HttpMethod.POST, "/v1/standbys", request);
+  }
+
+  /** Detaches a domain's standbys after a migration that did not happen. */
+  public CompletableFuture<Void> detachStandby(UUID domain) {
+    return http.command(HttpMethod.DELETE, "/v1/standbys/" + domain, null);
+  }
+
+  /** Takes over a domain's volumes: its guest was resumed here. */
+  public CompletableFuture<Void> takeover(UUID domain) {
+    return http.command(HttpMethod.POST, "/v1/takeovers/" + domain, null);
+  }
+
+  /** Caps the background copy, or lifts the cap. */
+  public CompletableFuture<Void> setRate(SetRate request) {
+    return http.command(HttpMethod.PUT, "/v1/rate", request);
+  }
+
+  /**
+   * What happened at the relay, oldest first.
+   *
+   * @param after number of the last event already known, 0 for all that are kept
+   */
+  public CompletableFuture<List<TimelineEvent>> timeline(long after) {
+    return http.getJson("/v1/timeline?after=" + after, new TypeReference<>() {});
+  }
+
+  private static String volumePath(String name) {
+    return "/v1/volumes/" + UnixHttpClient.encode(name);
+  }
+
+  @Override
+  public void close() {
+    http.close();
+  }
+}

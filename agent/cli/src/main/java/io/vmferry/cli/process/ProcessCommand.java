@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.cli.process;
+
+import ch.qos.logback.classic.Level;
+import ch.qos.logback.classic.LoggerContext;
+import io.vmferry.cli.base.CommandFailure;
+import io.vmferry.cli.base.ConfiguredCommand;
+import io.vmferry.cli.base.Surroundings;
+import io.vmferry.cli.base.Version;
+import io.vmferry.config.Config;
+import io.vmferry.config.LogLevel;
+import java.io.IOException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/** A command that runs until SIGTERM or SIGINT. */
+abstract class ProcessCommand extends ConfiguredCommand {
+  ProcessCommand(Surroundings surroundings) {
+    super(surroundings);
+  }
+
+  /**
+   * Runs until a signal.
+   *
+   * @param version of the program
+   * @throws IOException if it can't start
+   */
+  abstract void run(Config config, String version) throws IOException, InterruptedException;
+
+  @Override
+  public final Integer call() throws Exception {
+    Config config = config();
+    setLevel(config.logLevel());
+    try {
+      run(config, Version.text());
+      return OK;
+    } catch (IOException e) {
+      throw new CommandFailure(CommandFailure.reason(e), e);
+    }
+  }
+
+  private static void setLevel(LogLevel level) {
+    LoggerContext context = (LoggerContext) LoggerFactory.getILoggerFactory();
+    context.getLogger(Logger.ROOT_LOGGER_NAME).setLevel(Level.valueOf(level.name()));
+  }
+}

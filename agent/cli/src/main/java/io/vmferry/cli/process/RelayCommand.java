@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.cli.process;
+
+import io.vmferry.cli.base.Surroundings;
+import io.vmferry.config.Config;
+import io.vmferry.relay.RelayProcess;
+import java.io.IOException;
+import picocli.CommandLine.Command;
+
+/** The relay. */
+@Command(
+    name = "relay",
+    description = {
+      "Run the relay: it serves volumes to the local QEMU and to the relays of other nodes.",
+      "Guests' I/O goes through it: stop it only when no guest here uses a volume."
+    })
+public final class RelayCommand extends ProcessCommand {
+  public RelayCommand(Surroundings surroundings) {
+    super(surroundings);
+  }
+
+  @Override
+  void run(Config config, String version) throws IOException, InterruptedException {
+    RelayProcess.run(config, version);
+  }
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.cli;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.catchThrowableOfType;
+
+import io.vmferry.cli.base.Surroundings;
+import io.vmferry.config.Config;
+import io.vmferry.config.ConfigException;
+import io.vmferry.config.ConfigProblem;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import org.junit.jupiter.api.Test;
+import picocli.CommandLine;
+import picocli.CommandLine.Model.CommandSpec;
+
+/** The manual pages say what the program can do, no more and no less. */
+class ManPagesTest {
+  private static final Path PAGES = Path.of("../../docs/man");
+
+  /** Described once, for all commands. */
+  private static final Set<String> COMMON = Set.of("--config", "--help", "--version");
+
+  private static final Pattern LONG_OPTION = Pattern.compile("(?<![a-z-])--[a-z][a-z-]*");
+  private static final String UNKNOWN = "unknown";
+
+  @Test
+  void everyCommandHasASectionWithItsOptions() throws IOException {
+    String page = page("vmferry.1");
+    for (CommandSpec command : leaves()) {
+      String name = command.qualifiedName().substring("vmferry ".length());
+      Set<String> options =
+          command.options().stream()
+              .map(option -> option.longestName())
+              .filter(option -> !COMMON.contains(option))
+              .collect(Collectors.toCollection(TreeSet::new));
+      assertThat(optionsIn(section(page, name))).as(name).isEqualTo(options);
+    }
+  }
+
+  @Test
+  void theCommonOptionsAreDescribed() throws IOException {
+    assertThat(optionsIn(page("vmferry.1"))).containsAll(COMMON);
+  }
+
+  @Test
+  void noSectionDescribesACommandThatDoesNotExist() throws IOException {
+    Set<String> commands =
+        leaves().stream()
+            .map(command -> command.qualifiedName().substring("vmferry ".length()))
+            .collect(Collectors.toSet());
+    List<String> sections =
+        page("vmferry.1").lines().filter(line -> line.startsWith(".SS ")).toList();
+    assertThat(sections).hasSameSizeAs(commands);
+    assertThat(sections).allSatisfy(line -> assertThat(commands).contains(line.substring(4)));
+  }
+
+  @Test
+  void everyKeyOfTheConfigurationIsDescribed() throws IOException {
+    Set<String> described =
+        page("vmferry.yaml.5")
+            .lines()
+            .filter(line -> line.matches("\\.B [a-z.-]+"))
+            .map(line -> line.substring(3))
+            .collect(Collectors.toCollection(TreeSet::new));
+    assertThat(described).containsAll(configKeys());
+  }
+
+  private static List<CommandSpec> leaves() {
+    List<CommandSpec> found = new ArrayList<>();
+    collectLeaves(VmferryCommand.commandLine(Surroundings.real()), found);
+    return found;
+  }
+
+  private static void collectLeaves(CommandLine command, List<CommandSpec> found) {
+    if (command.getSubcommands().isEmpty()) {
+      found.add(command.getCommandSpec());
+    }
+    command.getSubcommands().values().forEach(sub -> collectLeaves(sub, found));
+  }
+
+  private static Set<String> optionsIn(String text) {
+    Set<String> options = new TreeSet<>();
+    Matcher matcher = LONG_OPTION.matcher(text);
+    while (matcher.find()) {
+      options.add(matcher.group());
+    }
+    return options;
+  }
+
+  /** From a command's heading to the next one. */
+  private static String section(String page, String name) {
+    String heading = ".SS " + name + "\n";
+    int start = page.indexOf(heading);
+    assertThat(start).as("section of " + name).isNotNegative();
+    int end = page.indexOf("\n.S", start + 1);
+    return page.substring(start, end);
+  }
+
+  /** Every key the reader knows, as it says itself when it refuses unknown ones. */
+  private static Set<String> configKeys() {
+    StringBuilder yaml = new StringBuilder(UNKNOWN + ": 1\n");
+    for (String section : List.of("tls", "paths", "copy", "libvirt", "log")) {
+      yaml.append(section).append(":\n  ").append(UNKNOWN).append(": 1\n");
+    }
+    ConfigException refusal =
+        catchThrowableOfType(ConfigException.class, () -> Config.parse("test", yaml.toString()));
+    Set<String> keys = new TreeSet<>();
+    Set<String> sections = new TreeSet<>();
+    for (ConfigProblem problem : refusal.problems()) {
+      if (problem.key().endsWith(UNKNOWN)) {
+        String section = problem.key().substring(0, problem.key().length() - UNKNOWN.length());
+        sections.add(section.replace(".", ""));
+        String allowed = problem.reason().replaceFirst(".*allowed: ", "");
+        Arrays.stream(allowed.split(", ", -1)).forEach(key -> keys.add(section + key));
+      }
+    }
+    keys.removeAll(sections);
+    return keys;
+  }
+
+  /** A page without roff's escapes of the hyphen. */
+  private static String page(String name) throws IOException {
+    return Files.readString(PAGES.resolve(name)).replace("\\-", "-");
+  }
+}

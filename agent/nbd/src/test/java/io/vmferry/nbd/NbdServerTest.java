@@ -1,0 +1,300 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.nbd;
+
+import static java.util.concurrent.TimeUnit.SECONDS;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+import static org.awaitility.Awaitility.await;
+
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.epoll.EpollIoHandler;
+import java.io.IOException;
+import java.net.StandardProtocolFamily;
+import java.net.UnixDomainSocketAddress;
+import java.nio.channels.ServerSocketChannel;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.io.TempDir;
+
+/** What only a real socket shows. */
+@Timeout(30)
+class NbdServerTest {
+  private static final Set<PosixFilePermission> MODE = PosixFilePermissions.fromString("rw-rw----");
+  private static final Duration GRACE = Duration.ofSeconds(20);
+
+  private final EventLoopGroup group =
+      new MultiThreadIoEventLoopGroup(2, EpollIoHandler.newFactory());
+  private final MemoryExport export = MemoryExport.writable(32 << 20);
+  @TempDir Path directory;
+  private Path socket;
+  private NbdServer server;
+
+  @BeforeEach
+  void start() throws IOException {
+    socket = directory.resolve("nbd.sock");
+    server = NbdServer.start(group, export, socket, MODE);
+  }
+
+  @AfterEach
+  void stop() {
+    server.stop(Duration.ZERO).toCompletableFuture().join();
+    group.shutdownGracefully(0, 5, SECONDS).syncUninterruptibly();
+  }
+
+  @Test
+  void socketFileHasTheModeGiven() throws IOException {
+    assertThat(Files.getPosixFilePermissions(socket)).isEqualTo(MODE);
+  }
+
+  @Test
+  void clientIsIdentifiedByTheKernel() throws IOException {
+    try (TestClient client = TestClient.transmitting(socket)) {
+      assertThat(client).isNotNull();
+      assertThat(export.client.pid()).isEqualTo((int) ProcessHandle.current().pid());
+      assertThat(export.client.uid()).isEqualTo(Files.getAttribute(socket, "unix:uid"));
+      assertThat(export.client).asString().startsWith("NBD client 1 (pid ");
+    }
+  }
+
+  @Test
+  void readsWhatWasWritten() throws IOException {
+    byte[] data = new byte[1 << 20];
+    Arrays.fill(data, (byte) 0x5a);
+    try (TestClient client = TestClient.transmitting(socket)) {
+      client.send(new ClientBytes().write(1, 4097, data));
+      assertThat(client.received.reply().error()).isZero();
+      client.send(new ClientBytes().read(2, 4097, data.length));
+      byte[] read = new byte[data.length];
+      client.received.reply().data().position(8).get(read);
+      assertThat(read).isEqualTo(data);
+    }
+  }
+
+  @Test
+  void h02NothingIsSentBeforeTheClientFlags() throws IOException {
+    try (TestClient client = new TestClient(socket)) {
+      client.received.skipGreeting();
+      client.send(new ClientBytes().flags(3).option(2));
+      assertThat(client.received.optionReply().option()).isEqualTo(2);
+      assertThat(client.received.atEnd()).isTrue();
+    }
+  }
+
+  @Test
+  void h12HandshakesAreBoundedAndTheOthersWait() throws Exception {
+    List<TestClient> idle = new ArrayList<>();
+    try (TestClient working = TestClient.transmitting(socket)) {
+      for (int i = 0; i < 100; i++) {
+        TestClient client = new TestClient(socket);
+        idle.add(client);
+        client.received.skipGreeting();
+      }
+      try (TestClient late = new TestClient(socket)) {
+        CompletableFuture<byte[]> greeting =
+            CompletableFuture.supplyAsync(() -> late.received.raw(18));
+        working.send(new ClientBytes().read(1, 0, 8));
+        working.received.reply();
+        assertThat(greeting).isNotDone();
+        idle.get(0).close();
+        assertThat(greeting.get()).hasSize(18);
+      }
+    } finally {
+      for (TestClient client : idle) {
+        client.close();
+      }
+    }
+  }
+
+  @Test
+  void negotiatedClientsDoNotCountAsHandshakes() throws IOException {
+    List<TestClient> clients = new ArrayList<>();
+    try {
+      for (int i = 0; i < 110; i++) {
+        clients.add(TestClient.transmitting(socket));
+      }
+    } finally {
+      for (TestClient client : clients) {
+        client.close();
+      }
+    }
+    await().until(() -> export.calls.stream().filter(c -> c.startsWith("closed")).count() == 110);
+  }
+
+  @Test
+  void staleSocketFileIsReplaced() throws IOException {
+    Path stale = directory.resolve("stale.sock");
+    try (ServerSocketChannel killed = ServerSocketChannel.open(StandardProtocolFamily.UNIX)) {
+      killed.bind(UnixDomainSocketAddress.of(stale));
+    }
+    assertThat(stale).exists();
+    NbdServer second = NbdServer.start(group, export, stale, MODE);
+    TestClient.transmitting(stale).close();
+    second.stop(Duration.ZERO).toCompletableFuture().join();
+  }
+
+  @Test
+  void socketOfALiveProcessIsRespected() throws IOException {
+    assertThatThrownBy(() -> NbdServer.start(group, export, socket, MODE))
+        .isInstanceOf(IOException.class)
+        .hasMessage(
+            "A process already listens on %s: stop it, or configure another socket path", socket);
+    TestClient.transmitting(socket).close();
+  }
+
+  @Test
+  void fileThatIsNotASocketIsRespected() throws IOException {
+    Path file = Files.writeString(directory.resolve("precious"), "data");
+    assertThatThrownBy(() -> NbdServer.start(group, export, file, MODE))
+        .hasMessageContaining("is not a socket");
+    assertThat(file).hasContent("data");
+  }
+
+  @Test
+  void impossiblePathIsNamed() {
+    Path impossible = directory.resolve("missing/nbd.sock");
+    assertThatThrownBy(() -> NbdServer.start(group, export, impossible, MODE))
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining("Can't listen on " + impossible);
+  }
+
+  @Test
+  void stopRemovesTheSocketFile() {
+    server.stop(GRACE).toCompletableFuture().join();
+    assertThat(socket).doesNotExist();
+  }
+
+  @Test
+  void stopLeavesASocketFileThatIsNotItsOwn() throws IOException {
+    Files.delete(socket);
+    Files.writeString(socket, "somebody else's");
+    server.stop(GRACE).toCompletableFuture().join();
+    assertThat(socket).exists();
+  }
+
+  @Test
+  void x32StopEndsIdleClientsAtOnce() throws IOException {
+    List<TestClient> idle = new ArrayList<>();
+    for (int i = 0; i < 30; i++) {
+      idle.add(new TestClient(socket));
+      idle.get(i).received.skipGreeting();
+    }
+    idle.add(TestClient.transmitting(socket));
+    server.stop(GRACE).toCompletableFuture().join();
+    for (TestClient client : idle) {
+      assertThat(client.received.atEnd()).isTrue();
+      client.close();
+    }
+  }
+
+  @Test
+  void x32StopWaitsForWhatIsInFlight() throws Exception {
+    export.holding = true;
+    try (TestClient client = TestClient.transmitting(socket)) {
+      client.send(new ClientBytes().read(1, 0, 8));
+      await().until(() -> !export.held.isEmpty());
+      export.holding = false;
+      CompletionStage<Void> stopped = server.stop(GRACE);
+      await()
+          .until(
+              () -> {
+                client.send(new ClientBytes().read(2, 0, 8));
+                return client.received.reply().error() == 108;
+              });
+      assertThat(stopped.toCompletableFuture()).isNotDone();
+      export.onItsLoop(export::releaseAll);
+      assertThat(client.received.reply().cookie()).isEqualTo(1);
+      assertThat(client.received.atEnd()).isTrue();
+      stopped.toCompletableFuture().get();
+    }
+  }
+
+  @Test
+  void stopIsBoundedByItsGrace() throws Exception {
+    export.holding = true;
+    try (TestClient client = TestClient.transmitting(socket)) {
+      client.send(new ClientBytes().read(1, 0, 8));
+      await().until(() -> !export.held.isEmpty());
+      server.stop(Duration.ofMillis(50)).toCompletableFuture().get();
+      assertThat(client.received.atEnd()).isTrue();
+    }
+    export.onItsLoop(export::releaseAll);
+  }
+
+  @Test
+  void replyOnAnotherThreadThrows() throws Exception {
+    export.holding = true;
+    try (TestClient client = TestClient.transmitting(socket)) {
+      client.send(new ClientBytes().read(1, 0, 8));
+      await().until(() -> !export.held.isEmpty());
+      assertThatThrownBy(() -> export.held.peek().run())
+          .isInstanceOf(IllegalStateException.class)
+          .hasMessageContaining("event loop");
+      export.onItsLoop(export::releaseAll);
+      assertThat(client.received.reply().error()).isZero();
+    }
+  }
+
+  @Test
+  void clientThatDoesNotReadStopsBeingServed() throws Exception {
+    try (TestClient client = TestClient.transmitting(socket)) {
+      int requests = 100;
+      ClientBytes reads = new ClientBytes();
+      for (int i = 0; i < requests; i++) {
+        reads.read(i, 0, 1 << 20);
+      }
+      client.send(reads);
+      // 8 MiB unsent is the limit; the socket itself takes less than 1 MiB.
+      await().until(() -> export.requests().size() >= 8);
+      export.onItsLoop(() -> {});
+      assertThat(export.requests()).hasSizeLessThan(12);
+      try (TestClient other = TestClient.transmitting(socket)) {
+        other.send(new ClientBytes().read(7, 0, 8));
+        assertThat(other.received.reply().cookie()).isEqualTo(7);
+      }
+      for (int i = 0; i < requests; i++) {
+        assertThat(client.received.reply().error()).isZero();
+      }
+    }
+  }
+
+  @Test
+  void x30VanishingClientsHurtNobody() throws Exception {
+    try (TestClient other = TestClient.transmitting(socket)) {
+      for (int i = 0; i < 20; i++) {
+        TestClient inPayload = TestClient.transmitting(socket);
+        inPayload.send(new ClientBytes().request(0, 1, 1, 0, 1 << 20).raw(new byte[1000]));
+        inPayload.close();
+        TestClient withReplies = TestClient.transmitting(socket);
+        withReplies.send(new ClientBytes().read(1, 0, 8 << 20).read(2, 0, 8 << 20));
+        withReplies.close();
+      }
+      other.send(new ClientBytes().read(7, 0, 8));
+      assertThat(other.received.reply().cookie()).isEqualTo(7);
+      await()
+          .until(() -> export.calls.stream().filter("closed orderly=false"::equals).count() == 40);
+    }
+  }
+
+  @Test
+  void discIsAnOrderlyEnd() throws Exception {
+    try (TestClient client = TestClient.transmitting(socket)) {
+      client.send(new ClientBytes().disc());
+      assertThat(client.received.atEnd()).isTrue();
+      await().until(() -> export.calls.contains("closed orderly=true"));
+    }
+  }
+}

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.nbd;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.vmferry.nbd.ServerBytes.OptionReply;
+import java.nio.ByteBuffer;
+import java.nio.charset.StandardCharsets;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionStage;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Options, one by one. After each refusal the next option must still be understood. */
+class OptionTest {
+  private static final int ACK = 1;
+  private static final int ERR_UNSUP = 0x80000001;
+  private static final int ERR_POLICY = 0x80000002;
+  private static final int ERR_INVALID = 0x80000003;
+  private static final int ERR_UNKNOWN = 0x80000006;
+  private static final int ERR_SHUTDOWN = 0x80000007;
+  private static final int ERR_TOO_BIG = 0x80000009;
+
+  private final MemoryExport export = MemoryExport.writable(8192);
+
+  private static ClientBytes client() {
+    return new ClientBytes().flags(3);
+  }
+
+  private ServerBytes answers(ClientBytes options) {
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(options);
+      return server.replies().skipGreeting();
+    }
+  }
+
+  /** Sends one option and an LIST behind it; gives the answer to the first. */
+  private OptionReply answer(int option, byte[] data) {
+    ServerBytes answers = answers(client().option(option, data).option(3));
+    OptionReply answer = answers.lastOptionReply();
+    assertThat(answer.option()).isEqualTo(option);
+    assertThat(answers.lastOptionReply()).extracting("option", "type").containsExactly(3, ACK);
+    return answer;
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {0, 4, 11, 12, 99, -1})
+  void o01o25UnknownOptionIsUnsupported(int option) {
+    assertThat(answer(option, new byte[5]).type()).isEqualTo(ERR_UNSUP);
+  }
+
+  @Test
+  void o02DataOfOneMebibyteIsSkippedWithoutKeepingIt() {
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().optionHeader(99, 1 << 20));
+      for (int i = 0; i < 1 << 10; i++) {
+        server.send(new byte[1 << 10]);
+        assertThat(server.bufferedBytes()).isLessThan(4 << 10);
+      }
+      server.send(new ClientBytes().option(3));
+      ServerBytes received = server.replies().skipGreeting();
+      assertThat(received.lastOptionReply().type()).isEqualTo(ERR_TOO_BIG);
+      assertThat(received.lastOptionReply().type()).isEqualTo(ACK);
+    }
+  }
+
+  @Test
+  void o02ClaimOfFourGibibytesEndsTheConnection() {
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().optionHeader(99, -1));
+      assertThat(server.isOpen()).isFalse();
+    }
+  }
+
+  @Test
+  void o03AbortIsAcknowledgedAndTheEnd() {
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().option(2).option(3));
+      ServerBytes received = server.replies().skipGreeting();
+      assertThat(received.optionReply()).extracting("option", "type").containsExactly(2, ACK);
+      assertThat(received.atEnd()).isTrue();
+      assertThat(server.isOpen()).isFalse();
+    }
+  }
+
+  @Test
+  void o04ListNamesEveryExport() {
+    ServerBytes answers = answers(client().option(3));
+    for (String name : new String[] {"disk", "zweite Platte"}) {
+      OptionReply reply = answers.optionReply();
+      assertThat(reply.type()).isEqualTo(2);
+      assertThat(reply.data().getInt()).isEqualTo(name.length());
+      assertThat(reply.text()).isEqualTo(name);
+    }
+    assertThat(answers.optionReply().type()).isEqualTo(ACK);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {3, 5, 8})
+  void o05o15o26OptionsWithoutDataRefuseData(int option) {
+    assertThat(answer(option, new byte[1]).type()).isEqualTo(ERR_INVALID);
+  }
+
+  @Test
+  void o06InfoDescribesTheExportAndOpensNothing() {
+    ServerBytes answers = answers(client().info("disk"));
+    OptionReply info = answers.optionReply();
+    assertThat(info.type()).isEqualTo(3);
+    assertThat(info.data().remaining()).isEqualTo(12);
+    assertThat(info.data().getShort()).isEqualTo((short) 0);
+    assertThat(info.data().getLong()).isEqualTo(8192);
+    assertThat(answers.optionReply().type()).isEqualTo(ACK);
+    assertThat(answers.atEnd()).isTrue();
+    assertThat(export.calls).containsExactly("find disk");
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {6, 7})
+  void o07UnknownExportIsUnknownAndNothingElse(int option) {
+    ServerBytes answers = answers(client().option(option, ClientBytes.exportQuery("nowhere")));
+    OptionReply reply = answers.optionReply();
+    assertThat(reply.type()).isEqualTo(ERR_UNKNOWN);
+    assertThat(reply.text()).isEqualTo("There is no export nowhere");
+    assertThat(answers.atEnd()).isTrue();
+  }
+
+  @Test
+  void o08UnknownAndDoubleInformationRequestsAreHarmless() {
+    ServerBytes answers = answers(client().info("disk", 77, 3, 3, 2));
+    assertThat(answers.optionReply().data().getShort()).isEqualTo((short) 0);
+    assertThat(answers.optionReply().data().getShort()).isEqualTo((short) 3);
+    assertThat(answers.optionReply().type()).isEqualTo(ACK);
+  }
+
+  @Test
+  void o09BlockSizesAreToldWhenAsked() {
+    ServerBytes answers = answers(client().info("disk", 3));
+    answers.optionReply();
+    ByteBuffer sizes = answers.optionReply().data();
+    assertThat(sizes.remaining()).isEqualTo(14);
+    assertThat(sizes.getShort()).isEqualTo((short) 3);
+    assertThat(sizes.getInt()).isEqualTo(1);
+    assertThat(sizes.getInt()).isEqualTo(4096);
+    assertThat(sizes.getInt()).isEqualTo(32 << 20);
+  }
+
+  @Test
+  void infoNameIsToldWhenAsked() {
+    ServerBytes answers = answers(client().info("disk", 1));
+    answers.optionReply();
+    ByteBuffer name = answers.optionReply().data();
+    assertThat(name.getShort()).isEqualTo((short) 1);
+    assertThat(StandardCharsets.UTF_8.decode(name).toString()).isEqualTo("disk");
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {6, 7})
+  void o11MalformedQueriesAreInvalid(int option) {
+    byte[] good = ClientBytes.exportQuery("disk", 3);
+    byte[] nameTooLong = good.clone();
+    nameTooLong[3] = 5 + 2 + 2;
+    byte[] nameHuge = good.clone();
+    nameHuge[0] = (byte) 0xff;
+    byte[] countTooHigh = good.clone();
+    countTooHigh[9] = 2;
+    byte[] countTooLow = good.clone();
+    countTooLow[9] = 0;
+    for (byte[] bad :
+        new byte[][] {
+          {},
+          new byte[3],
+          new byte[4],
+          new byte[5],
+          nameTooLong,
+          nameHuge,
+          countTooHigh,
+          countTooLow
+        }) {
+      assertThat(answer(option, bad).type()).isEqualTo(ERR_INVALID);
+    }
+  }
+
+  @Test
+  void h10NameOf4096BytesIsLookedUp() {
+    String name = "x".repeat(4096);
+    assertThat(answer(7, ClientBytes.exportQuery(name)).type()).isEqualTo(ERR_UNKNOWN);
+    assertThat(export.calls).containsExactly("find " + name);
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {6, 7})
+  void h10NameThatIsTooLongOrNotTextIsInvalid(int option) {
+    byte[] notUtf8 = ClientBytes.exportQuery("disk");
+    notUtf8[5] = (byte) 0xff;
+    assertThat(answer(option, ClientBytes.exportQuery("x".repeat(4097))).type())
+        .isEqualTo(ERR_INVALID);
+    assertThat(answer(option, ClientBytes.exportQuery("di\0sk")).type()).isEqualTo(ERR_INVALID);
+    assertThat(answer(option, notUtf8).type()).isEqualTo(ERR_INVALID);
+    assertThat(export.calls).isEmpty();
+  }
+
+  @Test
+  void o12o13FailedGoIsFollowedByAGoodOne() {
+    ServerBytes answers = answers(client().go("nowhere").go("disk").read(5, 0, 8));
+    assertThat(answers.lastOptionReply().type()).isEqualTo(ERR_UNKNOWN);
+    assertThat(answers.lastOptionReply().type()).isEqualTo(ACK);
+    assertThat(answers.reply(8).cookie()).isEqualTo(5);
+  }
+
+  @Test
+  void o14InfoAndGoSayTheSame() {
+    ServerBytes answers = answers(client().structuredReplies().info("disk").go("disk"));
+    answers.lastOptionReply();
+    OptionReply info = answers.optionReply();
+    answers.optionReply();
+    assertThat(answers.optionReply().data()).isEqualTo(info.data());
+  }
+
+  @Test
+  void o15StructuredRepliesMayBeAskedTwice() {
+    ServerBytes answers = answers(client().structuredReplies().structuredReplies());
+    assertThat(answers.optionReply().type()).isEqualTo(ACK);
+    assertThat(answers.optionReply().type()).isEqualTo(ACK);
+  }
+
+  @Test
+  void o17SetMetaContextNeedsStructuredReplies() {
+    OptionReply reply = answer(10, ClientBytes.metaContextQuery("disk", "base:allocation"));
+    assertThat(reply.type()).isEqualTo(ERR_INVALID);
+  }
+
+  @Test
+  void o18ListMetaContextWithoutQueriesOrWithTheNamespaceListsAll() {
+    for (String[] queries : new String[][] {{}, {"base:"}, {"qemu:", "base:allocation"}}) {
+      ServerBytes answers =
+          answers(client().option(9, ClientBytes.metaContextQuery("disk", queries)));
+      OptionReply context = answers.optionReply();
+      assertThat(context.type()).isEqualTo(4);
+      context.data().getInt();
+      assertThat(context.text()).endsWith("base:allocation");
+      assertThat(answers.optionReply().type()).isEqualTo(ACK);
+    }
+  }
+
+  @Test
+  void o19o20OnlyTheExactContextIsSelected() {
+    for (String query : new String[] {"base:", "base:other", "qemu:dirty-bitmap:x", ""}) {
+      ServerBytes answers = answers(client().structuredReplies().setMetaContext("disk", query));
+      answers.optionReply();
+      assertThat(answers.optionReply().type()).as(query).isEqualTo(ACK);
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {9, 10})
+  void o21MalformedMetaContextQueriesAreInvalid(int option) {
+    byte[] good = ClientBytes.metaContextQuery("disk", "base:allocation");
+    byte[] queryTooLong = good.clone();
+    queryTooLong[15] = 16;
+    byte[] trailing = Arrays.copyOf(good, good.length + 1);
+    byte[] manyQueries = good.clone();
+    manyQueries[8] = (byte) 0xff;
+    byte[] noCount = Arrays.copyOf(good, 10);
+    for (byte[] bad : new byte[][] {{}, noCount, queryTooLong, trailing, manyQueries}) {
+      ServerBytes answers = answers(client().structuredReplies().option(option, bad).option(3));
+      answers.optionReply();
+      assertThat(answers.lastOptionReply().type()).isEqualTo(ERR_INVALID);
+      assertThat(answers.lastOptionReply().type()).isEqualTo(ACK);
+    }
+  }
+
+  @Test
+  void o22SetMetaContextOfUnknownExportIsUnknown() {
+    ServerBytes answers =
+        answers(client().structuredReplies().setMetaContext("nowhere", "base:allocation"));
+    answers.optionReply();
+    assertThat(answers.optionReply().type()).isEqualTo(ERR_UNKNOWN);
+  }
+
+  @Test
+  void o23LaterSetMetaContextReplacesTheFormer() {
+    byte[] malformed = new byte[2];
+    for (ClientBytes later :
+        new ClientBytes[] {
+          new ClientBytes().setMetaContext("disk"),
+          new ClientBytes().setMetaContext("nowhere", "base:allocation"),
+          new ClientBytes().option(10, malformed)
+        }) {
+      ServerBytes answers =
+          answers(
+              client()
+                  .structuredReplies()
+                  .setMetaContext("disk", "base:allocation")
+                  .raw(later.toBytes())
+                  .go("disk")
+                  .request(0, 7, 1, 0, 4096));
+      for (int i = 0; i < 4; i++) {
+        answers.lastOptionReply();
+      }
+      assertThat(answers.reply().error()).isEqualTo(22);
+    }
+  }
+
+  @Test
+  void o24ContextOfAnotherExportDoesNotCount() {
+    export.otherwise = CompletableFuture.completedFuture(export);
+    ServerBytes answers =
+        answers(
+            client()
+                .structuredReplies()
+                .setMetaContext("other", "base:allocation")
+                .go("disk")
+                .request(0, 7, 1, 0, 4096));
+    for (int i = 0; i < 3; i++) {
+      answers.lastOptionReply();
+    }
+    assertThat(answers.reply().error()).isEqualTo(22);
+  }
+
+  @Test
+  void o26StartTlsIsUnsupported() {
+    assertThat(answer(5, new byte[0]).type()).isEqualTo(ERR_UNSUP);
+  }
+
+  @Test
+  void o27OptionsAreBounded() {
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      ClientBytes options = client();
+      for (int i = 0; i < 256; i++) {
+        options.option(99);
+      }
+      server.send(options);
+      assertThat(server.isOpen()).isTrue();
+      server.send(new ClientBytes().option(99));
+      assertThat(server.isOpen()).isFalse();
+    }
+  }
+
+  @Test
+  void o27OptionsWaitInOrderForALookUp() {
+    CompletableFuture<NbdExport> found = new CompletableFuture<>();
+    export.otherwise = found;
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().info("far").option(3));
+      server.send(new ClientBytes().option(99).go("disk").read(3, 0, 4));
+      assertThat(server.received()).hasSize(18);
+      assertThat(server.channel.config().isAutoRead()).isFalse();
+      found.complete(export);
+      assertThat(server.channel.config().isAutoRead()).isTrue();
+      ServerBytes answers = server.replies();
+      for (int option : new int[] {6, 3, 99, 7}) {
+        assertThat(answers.lastOptionReply().option()).isEqualTo(option);
+      }
+      assertThat(answers.reply(4).cookie()).isEqualTo(3);
+    }
+  }
+
+  @Test
+  void lookUpOfAClientThatLeftOpensNothing() {
+    CompletableFuture<NbdExport> found = new CompletableFuture<>();
+    export.otherwise = found;
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().go("far"));
+      server.clientVanishes();
+      found.complete(export);
+      assertThat(export.calls).containsExactly("find far");
+    }
+  }
+
+  @Test
+  void lookUpMayEndOnAnotherThread() throws InterruptedException {
+    CompletableFuture<NbdExport> found = new CompletableFuture<>();
+    export.otherwise = found;
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().go("far"));
+      Thread other = new Thread(() -> found.complete(export));
+      other.start();
+      other.join();
+      server.replies();
+      assertThat(server.negotiated).isEqualTo(1);
+    }
+  }
+
+  @Test
+  void lookUpThatBreaksEndsTheConnection() {
+    export.otherwise = CompletableFuture.failedFuture(new IllegalStateException("broken"));
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().go("far"));
+      assertThat(server.isOpen()).isFalse();
+    }
+  }
+
+  @Test
+  void lookUpThatThrowsBehindAnotherOneEndsTheConnection() {
+    CompletableFuture<NbdExport> found = new CompletableFuture<>();
+    NbdExports broken =
+        new NbdExports() {
+          @Override
+          public List<String> names() {
+            return List.of();
+          }
+
+          @Override
+          public CompletionStage<NbdExport> find(String name) {
+            if (name.equals("far")) {
+              return found;
+            }
+            throw new IllegalStateException("broken");
+          }
+        };
+    try (EmbeddedServer server = new EmbeddedServer(broken)) {
+      server.send(client().info("far").info("disk"));
+      assertThat(server.isOpen()).isTrue();
+      found.complete(export);
+      assertThat(server.isOpen()).isFalse();
+    }
+  }
+
+  @ParameterizedTest
+  @EnumSource(NbdExportException.Reason.class)
+  void refusalToOpenReachesTheClient(NbdExportException.Reason reason) {
+    export.refusesToOpen = new NbdExportException(reason, "The volume went away; try again.");
+    ServerBytes answers = answers(client().go("disk").option(3));
+    OptionReply reply = answers.optionReply();
+    int expected =
+        switch (reason) {
+          case UNKNOWN -> ERR_UNKNOWN;
+          case POLICY -> ERR_POLICY;
+          case SHUTDOWN -> ERR_SHUTDOWN;
+        };
+    assertThat(reply.type()).isEqualTo(expected);
+    assertThat(reply.text()).isEqualTo("The volume went away; try again.");
+    assertThat(answers.lastOptionReply().type()).isEqualTo(ACK);
+  }
+
+  @Test
+  void o28WhoWaitsWhenTheServerStopsIsTold() {
+    export.otherwise = new CompletableFuture<>();
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().go("far").option(3));
+      server.stop();
+      ServerBytes answers = server.replies().skipGreeting();
+      assertThat(answers.optionReply()).extracting("option", "type").contains(7, ERR_SHUTDOWN);
+      assertThat(answers.optionReply()).extracting("option", "type").contains(3, ERR_SHUTDOWN);
+      assertThat(server.isOpen()).isFalse();
+    }
+  }
+
+  @Test
+  void x32IdleHandshakeEndsWhenTheServerStops() {
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.stop();
+      assertThat(server.isOpen()).isFalse();
+    }
+  }
+
+  @Test
+  void o29LongErrorTextIsCutBetweenCharacters() {
+    export.otherwise =
+        CompletableFuture.failedFuture(
+            new NbdExportException(NbdExportException.Reason.POLICY, "\0" + "ü".repeat(4096)));
+    String text = answer(7, ClientBytes.exportQuery("far")).text();
+    assertThat(text).isEqualTo(" " + "ü".repeat(2047));
+  }
+
+  @Test
+  void x01ReadOnlyExportAdvertisesNoCommandThatItRefuses() {
+    MemoryExport readOnly = new MemoryExport(new ExportInfo("disk", 512, true, true, false));
+    try (EmbeddedServer server = new EmbeddedServer(readOnly)) {
+      server.send(client().structuredReplies().info("disk"));
+      ServerBytes answers = server.replies().skipGreeting();
+      answers.optionReply();
+      ByteBuffer info = answers.optionReply().data();
+      // HAS_FLAGS, READ_ONLY, FLUSH, FUA, DF, CACHE
+      assertThat(info.getShort(10) & 0xffff).isEqualTo(0b100_1000_1111);
+    }
+  }
+}

@@ -1,0 +1,291 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay;
+
+import io.netty.channel.EventLoopGroup;
+import io.netty.channel.MultiThreadIoEventLoopGroup;
+import io.netty.channel.epoll.EpollIoHandler;
+import io.netty.util.concurrent.DefaultThreadFactory;
+import io.vmferry.api.AgentClient;
+import io.vmferry.api.ControlServer;
+import io.vmferry.api.Timeline;
+import io.vmferry.config.ByteRate;
+import io.vmferry.config.Config;
+import io.vmferry.config.HostPort;
+import io.vmferry.nbd.NbdServer;
+import io.vmferry.relay.control.RelayApi;
+import io.vmferry.relay.copy.RateLimit;
+import io.vmferry.relay.disk.DiskStorage;
+import io.vmferry.relay.disk.StateLock;
+import io.vmferry.relay.exec.DiskTasks;
+import io.vmferry.relay.exec.NettyLoop;
+import io.vmferry.relay.handover.Attacher;
+import io.vmferry.relay.handover.CompletionNotices;
+import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.LocalExports;
+import io.vmferry.relay.handover.OwnerHandover;
+import io.vmferry.relay.handover.PeerRequests;
+import io.vmferry.relay.handover.Peers;
+import io.vmferry.relay.handover.StandbyHandover;
+import io.vmferry.relay.map.BootId;
+import io.vmferry.relay.peer.NettyPeerLink;
+import io.vmferry.relay.peer.PeerServer;
+import io.vmferry.relay.peer.PeerSetup;
+import io.vmferry.relay.peer.PeerTls;
+import io.vmferry.relay.volume.Commits;
+import io.vmferry.relay.volume.ProcessTable;
+import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeStorage;
+import io.vmferry.relay.volume.Volumes;
+import java.io.IOException;
+import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermission;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.security.SecureRandom;
+import java.time.Clock;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.CountDownLatch;
+import java.util.concurrent.ExecutionException;
+import java.util.concurrent.ExecutorService;
+import java.util.concurrent.Executors;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The relay: one data loop for NBD and all decisions, one loop for peers, a few disk threads.
+ *
+ * <p>Starts so that nothing is served before it is safe: volumes, then peers, then NBD.
+ */
+public final class RelayProcess implements AutoCloseable {
+  private static final Logger log = LoggerFactory.getLogger(RelayProcess.class);
+
+  /** Blocking file operations at a time; more than a disk's queue needs, few enough for memory. */
+  private static final int DISK_THREADS = 16;
+
+  /** Guests' requests in flight may end; QEMU's largest takes far less. */
+  private static final Duration STOP_GRACE = Duration.ofSeconds(5);
+
+  private static final Set<PosixFilePermission> OWNER_AND_GROUP =
+      PosixFilePermissions.fromString("rw-rw----");
+
+  private final EventLoopGroup dataLoops = loops(1, "data");
+  private final EventLoopGroup peerLoops = loops(1, "peer");
+  private final ExecutorService disk =
+      Executors.newFixedThreadPool(DISK_THREADS, new DefaultThreadFactory("disk", true));
+  private final List<NettyPeerLink> links = new ArrayList<>();
+  private final StateLock stateLock;
+  private final NettyLoop loop = new NettyLoop(dataLoops.next());
+  private final Volumes volumes;
+  private final AgentClient agent;
+  private final PeerServer peerServer;
+  private final NbdServer nbdServer;
+  private final ControlServer controlServer;
+  private final CountDownLatch closed = new CountDownLatch(1);
+
+  /** Starts serving; the error says what is in the way. */
+  private RelayProcess(Config config, String version) throws IOException {
+    stateLock = StateLock.take(config.paths().state());
+    Path run = Files.createDirectories(config.paths().run());
+    RateLimit limit =
+        new RateLimit(
+            config.copy().rateLimit().map(ByteRate::bytesPerSecond).orElse(null), loop.nanoTime());
+    PeerSetup peerSetup =
+        new PeerSetup(
+            config.node(),
+            "vmferry " + version,
+            PeerTls.load(config.tls().ca(), config.tls().certificate(), config.tls().key()),
+            peerLoops,
+            disk,
+            System::nanoTime,
+            new SecureRandom());
+    config.peers().forEach((node, address) -> links.add(link(peerSetup, node, address, config)));
+    Peers peers = new Peers(config.node(), loop, limit, links);
+
+    DiskTasks tasks = new DiskTasks(disk, loop);
+    VolumeStorage storage =
+        new DiskStorage(config.paths().state(), run, BootId.current(), loop, disk);
+    Timeline timeline = new Timeline(config.node(), Clock.systemUTC());
+    Wiring wiring = new Wiring(timeline);
+    volumes =
+        new Volumes(
+            config.node(),
+            new Volume.Shared(
+                loop,
+                tasks,
+                storage,
+                new Commits(tasks),
+                ProcessTable.ofHost(),
+                peers::link,
+                peers::lane,
+                wiring));
+    Attacher attacher = new Attacher(volumes, peers);
+    StandbyHandover standbyHandover = new StandbyHandover(volumes, peers, attacher);
+    CompletionNotices notices = new CompletionNotices(volumes, peers);
+    wiring.connect(standbyHandover, notices);
+
+    List<VolumeStorage.Found> found = storage.load();
+    onLoop(
+        () -> {
+          volumes.start(found);
+          notices.start();
+          peers
+              .links()
+              .forEach(
+                  link ->
+                      link.onUp(
+                          loop, () -> volumes.all().forEach(volume -> volume.linkUp(link.node()))));
+        });
+
+    agent = new AgentClient(config.paths().agentSocket());
+    OwnerHandover ownerHandover = new OwnerHandover(volumes, agent::guest);
+    peerServer =
+        new PeerServer(
+            peerSetup,
+            config.peers()::containsKey,
+            new PeerRequests(volumes, peers, ownerHandover, standbyHandover));
+    listen(config.listen());
+    links.forEach(NettyPeerLink::start);
+    nbdServer =
+        NbdServer.start(
+            dataLoops,
+            new LocalExports(volumes, peers, attacher),
+            config.paths().nbdSocket(),
+            OWNER_AND_GROUP);
+    giveToGroup(config);
+    controlServer =
+        ControlServer.start(
+            config.paths().relaySocket(),
+            OWNER_AND_GROUP,
+            new RelayApi(
+                version,
+                loop,
+                volumes,
+                peers,
+                attacher,
+                standbyHandover,
+                new Departures(volumes, peers),
+                limit,
+                timeline));
+    log.info("relay of node {} serves {} volumes", config.node(), found.size());
+  }
+
+  /**
+   * Runs the relay until the process gets SIGTERM or SIGINT.
+   *
+   * @param version of the program, shown in the status
+   * @throws IOException if it can't start; the message says what is in the way
+   */
+  public static void run(Config config, String version) throws IOException, InterruptedException {
+    RelayProcess relay = new RelayProcess(config, version);
+    Runtime.getRuntime().addShutdownHook(new Thread(relay::close, "shutdown"));
+    relay.closed.await();
+  }
+
+  @Override
+  public void close() {
+    log.info("the relay is stopping");
+    controlServer.close();
+    await(nbdServer.stop(STOP_GRACE).toCompletableFuture());
+    peerServer.close().syncUninterruptibly();
+    links.forEach(NettyPeerLink::close);
+    await(stopVolumes());
+    agent.close();
+    dataLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();
+    peerLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();
+    disk.shutdown();
+    stateLock.close();
+    closed.countDown();
+    log.info("the relay has stopped");
+  }
+
+  private CompletableFuture<Void> stopVolumes() {
+    return CompletableFuture.completedFuture(null).thenComposeAsync(now -> volumes.stop(), loop);
+  }
+
+  private static NettyPeerLink link(PeerSetup setup, String node, HostPort address, Config config) {
+    return new NettyPeerLink(
+        setup,
+        node,
+        InetSocketAddress.createUnresolved(address.host(), address.port()),
+        config.copy().connections());
+  }
+
+  private void listen(HostPort address) throws IOException {
+    try {
+      peerServer.listen(new InetSocketAddress(address.host(), address.port())).join();
+    } catch (CompletionException e) {
+      throw new IOException(
+          "can't listen for peers on " + address + ": " + e.getCause().getMessage(), e.getCause());
+    }
+  }
+
+  private static void giveToGroup(Config config) throws IOException {
+    if (config.paths().nbdSocketGroup().isPresent()) {
+      SocketGroup.give(config.paths().nbdSocket(), config.paths().nbdSocketGroup().get());
+    }
+  }
+
+  private static EventLoopGroup loops(int threads, String name) {
+    return new MultiThreadIoEventLoopGroup(
+        threads, new DefaultThreadFactory(name), EpollIoHandler.newFactory());
+  }
+
+  private void onLoop(Runnable task) {
+    CompletableFuture.runAsync(task, loop).join();
+  }
+
+  private static void await(CompletableFuture<?> done) {
+    try {
+      done.get(2 * STOP_GRACE.toSeconds(), TimeUnit.SECONDS);
+    } catch (InterruptedException e) {
+      Thread.currentThread().interrupt();
+    } catch (ExecutionException | TimeoutException e) {
+      log.error("the relay does not stop cleanly: {}", String.valueOf(e.getCause()));
+    }
+  }
+
+  /** What volumes tell, to those who act on it. */
+  private static final class Wiring implements Volume.Events {
+    private final Timeline timeline;
+    private StandbyHandover handover;
+    private CompletionNotices notices;
+
+    Wiring(Timeline timeline) {
+      this.timeline = timeline;
+    }
+
+    void connect(StandbyHandover newHandover, CompletionNotices newNotices) {
+      handover = newHandover;
+      notices = newNotices;
+    }
+
+    @Override
+    public void takeoverWanted(Volume volume) {
+      handover.wanted(volume);
+    }
+
+    @Override
+    public void complete(Volume volume) {
+      timeline.add(volume.record().name(), "complete", "every block is here, durably");
+      notices.tell(volume);
+    }
+
+    @Override
+    public void clientsChanged(Volume volume) {
+      timeline.add(volume.record().name(), "clients", volume.clients() + " local NBD clients");
+    }
+
+    @Override
+    public void changed(Volume volume, String what) {
+      timeline.add(volume.record().name(), "state", what);
+    }
+  }
+}

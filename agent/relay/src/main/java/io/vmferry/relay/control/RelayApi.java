@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.control;
+
+import com.linecorp.armeria.server.annotation.Default;
+import com.linecorp.armeria.server.annotation.Delete;
+import com.linecorp.armeria.server.annotation.Get;
+import com.linecorp.armeria.server.annotation.Param;
+import com.linecorp.armeria.server.annotation.Post;
+import com.linecorp.armeria.server.annotation.Put;
+import io.vmferry.api.AttachStandby;
+import io.vmferry.api.CreateVolume;
+import io.vmferry.api.Problem;
+import io.vmferry.api.ProblemException;
+import io.vmferry.api.RelayStatus;
+import io.vmferry.api.SetRate;
+import io.vmferry.api.Timeline;
+import io.vmferry.api.TimelineEvent;
+import io.vmferry.api.VolumeStatus;
+import io.vmferry.relay.copy.RateLimit;
+import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.handover.Attacher;
+import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.Peers;
+import io.vmferry.relay.handover.StandbyHandover;
+import io.vmferry.relay.peer.PeerLink;
+import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.Volumes;
+import java.util.List;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
+import java.util.concurrent.TimeoutException;
+import java.util.function.Supplier;
+
+/** The requests of the control API, moved to the data loop. Errors become Problems. */
+public final class RelayApi {
+  /** A takeover that takes longer goes on by itself; the agent asks again. */
+  private static final long TAKEOVER_SECONDS = 20;
+
+  private final String version;
+  private final Loop loop;
+  private final Volumes volumes;
+  private final Peers peers;
+  private final Attacher attacher;
+  private final StandbyHandover handover;
+  private final Departures departures;
+  private final RateLimit limit;
+  private final Timeline timeline;
+
+  public RelayApi(
+      String version,
+      Loop loop,
+      Volumes volumes,
+      Peers peers,
+      Attacher attacher,
+      StandbyHandover handover,
+      Departures departures,
+      RateLimit limit,
+      Timeline timeline) {
+    this.version = version;
+    this.loop = loop;
+    this.volumes = volumes;
+    this.peers = peers;
+    this.attacher = attacher;
+    this.handover = handover;
+    this.departures = departures;
+    this.limit = limit;
+    this.timeline = timeline;
+  }
+
+  @Get("/v1/status")
+  public CompletableFuture<RelayStatus> status() {
+    return onLoop(
+        () ->
+            CompletableFuture.completedFuture(
+                new RelayStatus(
+                    peers.self(),
+                    version,
+                    volumes.status(),
+                    peers.links().stream().map(RelayApi::peerStatus).toList(),
+                    limit.get())));
+  }
+
+  private static RelayStatus.PeerStatus peerStatus(PeerLink link) {
+    long rtt = link.rttNanos();
+    return new RelayStatus.PeerStatus(
+        link.node(),
+        link.address(),
+        link.up(),
+        rtt == 0 ? null : rtt / (double) TimeUnit.MILLISECONDS.toNanos(1),
+        link.problem());
+  }
+
+  @Get("/v1/volumes/{name}")
+  public CompletableFuture<VolumeStatus> volume(@Param String name) {
+    return onLoop(() -> CompletableFuture.completedFuture(status(name)));
+  }
+
+  @Post("/v1/volumes")
+  public CompletableFuture<VolumeStatus> create(CreateVolume request) {
+    return onLoop(() -> volumes.create(request));
+  }
+
+  @Delete("/v1/volumes/{name}")
+  public CompletableFuture<Void> delete(@Param String name) {
+    return onLoop(() -> departures.delete(find(name)));
+  }
+
+  @Post("/v1/standbys")
+  public CompletableFuture<Void> attach(AttachStandby request) {
+    return onLoop(() -> attacher.attach(request));
+  }
+
+  @Delete("/v1/standbys/{domain}")
+  public CompletableFuture<Void> drop(@Param String domain) {
+    UUID uuid = uuid(domain);
+    return onLoop(() -> attacher.drop(uuid));
+  }
+
+  /**
+   * Takes over all standbys of a domain; answers when it is done, or UNAVAILABLE if it takes long.
+   */
+  @Post("/v1/takeovers/{domain}")
+  public CompletableFuture<Void> takeover(@Param String domain) {
+    UUID uuid = uuid(domain);
+    return onLoop(() -> handover.domainRuns(uuid).copy())
+        .orTimeout(TAKEOVER_SECONDS, TimeUnit.SECONDS)
+        .exceptionally(
+            error -> {
+              if (error instanceof TimeoutException) {
+                throw new ProblemException(
+                    Problem.Code.UNAVAILABLE,
+                    "the takeover of domain " + domain + " waits; see 'vmferry status' for what");
+              }
+              throw error instanceof RuntimeException runtime
+                  ? runtime
+                  : new CompletionException(error);
+            });
+  }
+
+  @Put("/v1/rate")
+  public CompletableFuture<Void> rate(SetRate request) {
+    if (request.bytesPerSecond() != null && request.bytesPerSecond() < 1) {
+      throw new ProblemException(
+          Problem.Code.BAD_REQUEST, "a rate has at least 1 byte per second; null lifts the cap");
+    }
+    return onLoop(
+        () -> {
+          limit.set(request.bytesPerSecond());
+          return CompletableFuture.completedFuture(null);
+        });
+  }
+
+  @Get("/v1/timeline")
+  public List<TimelineEvent> timeline(@Param @Default("0") long after) {
+    return timeline.after(after);
+  }
+
+  private VolumeStatus status(String name) {
+    return volumes.status().stream()
+        .filter(status -> status.name().equals(name))
+        .findFirst()
+        .orElseThrow(() -> notFound(name));
+  }
+
+  private Volume find(String name) {
+    Volume volume = volumes.byName(name);
+    if (volume == null) {
+      throw volumes.broken(name) == null
+          ? notFound(name)
+          : new ProblemException(Problem.Code.REFUSED, volumes.broken(name));
+    }
+    return volume;
+  }
+
+  private ProblemException notFound(String name) {
+    return new ProblemException(
+        Problem.Code.NOT_FOUND,
+        "there is no volume "
+            + name
+            + " on node "
+            + peers.self()
+            + "; 'vmferry volume list' shows what is here");
+  }
+
+  private static UUID uuid(String text) {
+    try {
+      return UUID.fromString(text);
+    } catch (IllegalArgumentException e) {
+      throw new ProblemException(
+          Problem.Code.BAD_REQUEST, "'" + text + "' is not a UUID; give the domain's libvirt UUID");
+    }
+  }
+
+  private <T> CompletableFuture<T> onLoop(Supplier<CompletableFuture<T>> request) {
+    return CompletableFuture.completedFuture(null).thenComposeAsync(now -> request.get(), loop);
+  }
+}

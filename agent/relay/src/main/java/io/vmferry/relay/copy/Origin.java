@@ -1,0 +1,212 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.copy;
+
+import com.google.protobuf.ByteString;
+import io.netty.buffer.ByteBuf;
+import io.vmferry.api.Epoch;
+import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.peer.Crc32c;
+import io.vmferry.relay.peer.PeerLink;
+import io.vmferry.relay.peer.WireIds;
+import io.vmferry.relay.peer.wire.Extent;
+import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.HoleList;
+import io.vmferry.relay.peer.wire.Holes;
+import io.vmferry.relay.peer.wire.Read;
+import io.vmferry.relay.peer.wire.Refused;
+import io.vmferry.relay.peer.wire.Role;
+import java.util.UUID;
+
+/**
+ * One volume at the node that has the blocks this replica lacks. Checks every answer (place, order,
+ * checksum) before it hands it on. Loop only.
+ */
+public final class Origin {
+  /** Largest range of one request: big enough to be efficient, small enough to share a link. */
+  public static final int MAX_READ = 1 << 20;
+
+  /** Holes per answer: some 10 KiB, and all holes of most volumes. */
+  private static final int MAX_HOLES = 1024;
+
+  private final PeerLink link;
+  private final ByteString uuid;
+  private final Epoch epoch;
+  private final Loop loop;
+
+  /** Receives the answer to one read, in ascending order, and then its end. */
+  public interface Sink {
+    /** Checked data; the buffer is valid during the call. */
+    void data(long offset, ByteBuf payload);
+
+    /** A range that reads as zeroes and was not sent. */
+    void zeroes(long offset, int length);
+
+    /** The end: null when the whole range was delivered, otherwise why the rest wasn't. */
+    void end(Exception error);
+  }
+
+  /**
+   * The volume as its former owner has it, or as its owner has it now.
+   *
+   * @param epoch the epoch that the content is frozen in; null to read what the owner has now
+   */
+  public Origin(PeerLink link, UUID uuid, Epoch epoch, Loop loop) {
+    this.link = link;
+    this.uuid = WireIds.bytes(uuid);
+    this.epoch = epoch;
+    this.loop = loop;
+  }
+
+  public PeerLink link() {
+    return link;
+  }
+
+  /** Reads {@code length} bytes, at most {@link #MAX_READ}, from {@code offset}. */
+  public void read(Role role, long offset, int length, Sink sink) {
+    Read.Builder read = Read.newBuilder().setUuid(uuid).setOffset(offset).setLength(length);
+    if (epoch != null) {
+      read.setEpoch(WireIds.epoch(epoch));
+    }
+    Frame request = Frame.newBuilder().setRead(read).build();
+    link.call(role, request, loop, new Answer(offset, offset + length, sink));
+  }
+
+  /** Receives a part of the list of holes. */
+  public interface HoleSink {
+    /** A range that reads as zeroes; its bounds are those of the file system, not of blocks. */
+    void hole(long offset, long length);
+
+    /** The end of this part: go on at {@code next}, which is the size after the last part. */
+    void end(long next, Exception error);
+  }
+
+  /** Asks for the holes from {@code offset} on, as many as fit one answer. */
+  public void holes(long offset, long size, HoleSink sink) {
+    Frame request =
+        Frame.newBuilder()
+            .setHoles(
+                Holes.newBuilder()
+                    .setUuid(uuid)
+                    .setEpoch(WireIds.epoch(epoch))
+                    .setOffset(offset)
+                    .setMaxExtents(MAX_HOLES))
+            .build();
+    link.call(Role.CONTROL, request, loop, new HoleAnswer(offset, size, sink));
+  }
+
+  /** Validates a list of holes. */
+  private final class HoleAnswer implements PeerLink.Answers {
+    private final long size;
+    private final HoleSink sink;
+    private final long offset;
+    private long next;
+    private OriginException broken;
+
+    HoleAnswer(long offset, long size, HoleSink sink) {
+      this.offset = offset;
+      this.next = offset;
+      this.size = size;
+      this.sink = sink;
+    }
+
+    @Override
+    public void frame(Frame answer, ByteBuf payload) {
+      if (answer.hasRefused()) {
+        broken = refused(answer.getRefused());
+        return;
+      }
+      HoleList list = answer.getHoleList();
+      if (!answer.hasHoleList() || list.getExtentsCount() % 2 != 0) {
+        broken = brokenAnswer("sent " + answer.getBodyCase() + " as list of holes");
+        return;
+      }
+      for (int i = 0; i < list.getExtentsCount(); i += 2) {
+        long at = list.getExtents(i);
+        long length = list.getExtents(i + 1);
+        if (at < next || length <= 0 || at > size || length > size - at) {
+          broken = brokenAnswer("sent a hole outside of the volume");
+          return;
+        }
+        next = at + length;
+        sink.hole(at, length);
+      }
+      if (list.getNextOffset() < next || list.getNextOffset() > size) {
+        broken = brokenAnswer("sent a list of holes that ends outside of the volume");
+        return;
+      }
+      next = list.getNextOffset();
+    }
+
+    @Override
+    public void end(Exception error) {
+      if (error == null && broken == null && next == offset && next < size) {
+        broken = brokenAnswer("sent a list of holes that leads nowhere");
+      }
+      sink.end(next, error != null ? error : broken);
+    }
+  }
+
+  /** Validates one read's answers. */
+  private final class Answer implements PeerLink.Answers {
+    private final long end;
+    private final Sink sink;
+    private long next;
+    private OriginException broken;
+
+    Answer(long offset, long end, Sink sink) {
+      this.next = offset;
+      this.end = end;
+      this.sink = sink;
+    }
+
+    @Override
+    public void frame(Frame answer, ByteBuf payload) {
+      if (broken != null) {
+        return;
+      }
+      switch (answer.getBodyCase()) {
+        case EXTENT -> extent(answer.getExtent(), payload);
+        case REFUSED -> broken = refused(answer.getRefused());
+        default -> broken = brokenAnswer("sent " + answer.getBodyCase() + " as answer to a read");
+      }
+    }
+
+    private void extent(Extent extent, ByteBuf payload) {
+      // As unsigned: a length above 2^31 must not look negative and small.
+      long length = Integer.toUnsignedLong(extent.getLength());
+      if (extent.getOffset() != next || length == 0 || length > end - next) {
+        broken = brokenAnswer("sent a piece outside of what was asked for");
+      } else if (extent.getZero()) {
+        next += length;
+        sink.zeroes(extent.getOffset(), (int) length);
+      } else if (payload.readableBytes() != length) {
+        broken = brokenAnswer("sent a piece whose length is not its payload's");
+      } else if (Crc32c.of(payload) != extent.getCrc32C()) {
+        broken = brokenAnswer("sent a piece with a wrong checksum at offset " + next);
+      } else {
+        next += length;
+        sink.data(extent.getOffset(), payload);
+      }
+    }
+
+    @Override
+    public void end(Exception error) {
+      if (error != null) {
+        sink.end(error);
+      } else if (broken == null && next != end) {
+        sink.end(brokenAnswer("ended a read too early"));
+      } else {
+        sink.end(broken);
+      }
+    }
+  }
+
+  private static OriginException refused(Refused refused) {
+    return new OriginException(refused.getCode(), refused.getMessage());
+  }
+
+  private OriginException brokenAnswer(String what) {
+    return new OriginException(
+        Refused.Code.CODE_UNSPECIFIED, "node " + link.node() + " " + what + "; it is asked again");
+  }
+}

@@ -1,0 +1,481 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.handover;
+
+import io.vmferry.api.AttachStandby;
+import io.vmferry.api.Epoch;
+import io.vmferry.api.Problem;
+import io.vmferry.api.ProblemException;
+import io.vmferry.api.VolumeState;
+import io.vmferry.relay.peer.PeerLink;
+import io.vmferry.relay.peer.WireIds;
+import io.vmferry.relay.peer.wire.Attach;
+import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Locate;
+import io.vmferry.relay.peer.wire.Replica;
+import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeName;
+import io.vmferry.relay.volume.VolumeRecord;
+import io.vmferry.relay.volume.Volumes;
+import java.util.ArrayList;
+import java.util.Collection;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.UUID;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Phase 1: finds the owner of volumes that are wanted here and attaches standby replicas to it, of
+ * all volumes that were asked for or of none. Loop only.
+ */
+public final class Attacher {
+  private static final Logger log = LoggerFactory.getLogger(Attacher.class);
+
+  /** A volume as its owner described it. */
+  private record Owned(String node, Replica replica) {
+    long epoch() {
+      return replica.getEpoch().getNumber();
+    }
+  }
+
+  /**
+   * What asking the peers brought.
+   *
+   * @param owners by volume
+   * @param others replicas that say they are no owner, by volume and node
+   * @param unreachable peers that did not answer, with the reason
+   */
+  private record Answers(
+      Map<String, Owned> owners,
+      Map<String, Owned> others,
+      List<String> unreachable,
+      List<String> asked) {}
+
+  private final Volumes volumes;
+  private final Peers peers;
+
+  public Attacher(Volumes volumes, Peers peers) {
+    this.volumes = volumes;
+    this.peers = peers;
+  }
+
+  /**
+   * Attaches what isn't served here yet.
+   *
+   * @return fails with a ProblemException that says why the domain can't run here
+   */
+  public CompletableFuture<Void> attach(AttachStandby request) {
+    request.volumes().forEach(VolumeName::check);
+    for (String name : request.volumes()) {
+      if (volumes.broken(name) != null) {
+        throw new ProblemException(Problem.Code.INTERNAL, volumes.broken(name));
+      }
+    }
+    List<String> wanted =
+        request.volumes().stream()
+            .distinct()
+            .filter(name -> mustAsk(name, request.owner()))
+            .toList();
+    if (wanted.isEmpty()) {
+      noteDomain(request);
+      return CompletableFuture.completedFuture(null);
+    }
+    return locate(wanted, request.owner())
+        .thenCompose(
+            answers -> {
+              List<Owned> owned = new ArrayList<>();
+              for (String name : wanted) {
+                Owned found = choose(name, answers, request.owner());
+                if (found != null) {
+                  owned.add(found);
+                }
+              }
+              return checkSpace(owned).thenCompose(ok -> attachAll(owned, request.domain()));
+            })
+        // Not before: a volume here that only has the name of the one wanted is none of its.
+        .thenRun(() -> noteDomain(request));
+  }
+
+  /** A guest that starts on volumes owned here: they move together from now on. */
+  private void noteDomain(AttachStandby request) {
+    for (String name : request.volumes()) {
+      Volume here = volumes.byName(name);
+      if (here != null && here.isOwner() && request.domain() != null) {
+        volumes.note(
+            here,
+            record -> record.withDomain(request.domain()),
+            (record, error) -> {
+              if (error != null) {
+                log.warn("volume {}: its domain is not noted: {}", name, error.getMessage());
+              }
+            });
+      }
+    }
+  }
+
+  /** Drops the standbys of a domain. Those with a client, and volumes in other states, stay. */
+  public CompletableFuture<Void> drop(UUID domain) {
+    List<CompletableFuture<Void>> drops = new ArrayList<>();
+    for (Volume standby : volumes.standbysOf(domain)) {
+      if (standby.clients() > 0) {
+        throw new ProblemException(
+            Problem.Code.IN_USE,
+            "volume "
+                + standby.record().name()
+                + " is still open here ("
+                + standby.describeClients()
+                + "); it can be dropped when that has ended");
+      }
+      drops.add(drop(standby));
+    }
+    return CompletableFuture.allOf(drops.toArray(CompletableFuture[]::new));
+  }
+
+  private CompletableFuture<Void> drop(Volume standby) {
+    if (standby.record().held() == VolumeRecord.Held.NONE) {
+      return volumes.delete(standby, () -> noLongerDroppable(standby));
+    }
+    CompletableFuture<Void> dropped = new CompletableFuture<>();
+    change(
+        standby,
+        () -> standby.record().state() == VolumeState.STANDBY ? standby.record().dropped() : null,
+        dropped);
+    return dropped;
+  }
+
+  private static ProblemException noLongerDroppable(Volume standby) {
+    return standby.record().state() == VolumeState.STANDBY
+        ? null
+        : new ProblemException(
+            Problem.Code.REFUSED,
+            "volume " + standby.record().name() + " was taken over meanwhile; nothing to drop");
+  }
+
+  /** Whether somebody else may own the volume. */
+  private boolean mustAsk(String name, String hint) {
+    Volume here = volumes.byName(name);
+    boolean hintElsewhere = hint != null && !hint.equals(peers.self());
+    return here == null || !here.isOwner() || hintElsewhere;
+  }
+
+  private CompletableFuture<Answers> locate(List<String> names, String hint) {
+    if (hint != null && peers.knows(hint)) {
+      return ask(List.of(peers.link(hint)), names)
+          .thenCompose(
+              answers ->
+                  answers.owners().keySet().containsAll(names) || !answers.unreachable().isEmpty()
+                      ? CompletableFuture.completedFuture(answers)
+                      : ask(peers.links(), names));
+    }
+    return ask(peers.links(), names);
+  }
+
+  private CompletableFuture<Answers> ask(Collection<PeerLink> links, List<String> names) {
+    Frame request = Frame.newBuilder().setLocate(Locate.newBuilder().addAllNames(names)).build();
+    Map<String, Owned> owners = new HashMap<>();
+    Map<String, Owned> others = new HashMap<>();
+    List<String> unreachable = new ArrayList<>();
+    List<String> asked = new ArrayList<>();
+    List<CompletableFuture<Void>> all = new ArrayList<>();
+    for (PeerLink link : links) {
+      asked.add(link.node());
+      all.add(
+          ControlCall.ask(
+                  link,
+                  request,
+                  volumes.shared().loop(),
+                  (answer, payload) -> answer.getLocated().getReplicasList())
+              .handle(
+                  (replicas, error) -> {
+                    if (error != null) {
+                      unreachable.add(link.node() + " (" + error.getMessage() + ")");
+                    } else {
+                      replicas.forEach(replica -> keep(owners, others, link.node(), replica));
+                    }
+                    return null;
+                  }));
+    }
+    return CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
+        .thenApply(done -> new Answers(owners, others, unreachable, asked));
+  }
+
+  private static void keep(
+      Map<String, Owned> owners, Map<String, Owned> others, String node, Replica replica) {
+    boolean owner =
+        replica.getState().equals(VolumeState.SERVING.name())
+            || replica.getState().equals(VolumeState.FETCHING.name());
+    Owned found = new Owned(node, replica);
+    if (owner) {
+      owners.merge(replica.getName(), found, (a, b) -> a.epoch() >= b.epoch() ? a : b);
+    } else {
+      others.put(replica.getName() + "/" + node, found);
+    }
+  }
+
+  /** The owner to attach to; null if the volume is rightly served here already. */
+  private Owned choose(String name, Answers answers, String hint) {
+    Volume here = volumes.byName(name);
+    Owned found = answers.owners().get(name);
+    if (found == null && here != null && here.record().state() == VolumeState.RELEASED) {
+      // It was released to a node that may not have got the answer: that node is reminded.
+      found = answers.others().get(name + "/" + here.record().epoch().owner());
+    }
+    if (found == null) {
+      if (here != null && here.isOwner() && answers.unreachable().isEmpty()) {
+        return null;
+      }
+      throw ownerNotFound(name, answers, hint);
+    }
+    if (here == null) {
+      return found;
+    }
+    VolumeRecord record = here.record();
+    if (!record.uuid().equals(WireIds.uuid(found.replica().getUuid()))) {
+      throw new ProblemException(
+          Problem.Code.NAME_TAKEN,
+          "another volume named "
+              + name
+              + " is already on node "
+              + peers.self()
+              + "; rename or delete one of the two");
+    }
+    if (here.isOwner()) {
+      if (record.epoch().number() > found.epoch()) {
+        return null;
+      }
+      throw new ProblemException(
+          Problem.Code.REFUSED,
+          "volume "
+              + name
+              + " has two owners: node "
+              + peers.self()
+              + " in epoch "
+              + record.epoch().number()
+              + " and node "
+              + found.node()
+              + " in epoch "
+              + found.epoch()
+              + "; export both and keep the one you want");
+    }
+    boolean readByAnother =
+        record.held() != VolumeRecord.Held.NONE
+            && record.completeAt() == null
+            && !record.epoch().owner().equals(found.node());
+    if (readByAnother) {
+      throw new ProblemException(
+          Problem.Code.REFUSED,
+          "node "
+              + record.epoch().owner()
+              + " still copies volume "
+              + name
+              + " from node "
+              + peers.self()
+              + "; try again when it is complete");
+    }
+    if (record.origin() != null && record.held() == VolumeRecord.Held.JOURNAL) {
+      throw new ProblemException(
+          Problem.Code.REFUSED,
+          "node "
+              + peers.self()
+              + " still copies volume "
+              + name
+              + " from node "
+              + record.origin().node()
+              + "; try again when it is complete");
+    }
+    return found;
+  }
+
+  private ProblemException ownerNotFound(String name, Answers answers, String hint) {
+    if (!answers.unreachable().isEmpty()) {
+      return new ProblemException(
+          Problem.Code.OWNER_UNREACHABLE,
+          "volume "
+              + name
+              + " can't be reached from node "
+              + peers.self()
+              + ": no answer from "
+              + String.join(", ", answers.unreachable())
+              + "; check that relay and the way to it");
+    }
+    if (answers.asked().isEmpty()) {
+      return new ProblemException(
+          Problem.Code.OWNER_UNKNOWN,
+          "volume "
+              + name
+              + " is not on node "
+              + peers.self()
+              + ", which has no peers to ask; add them to vmferry.yaml");
+    }
+    String hinted =
+        hint == null || peers.knows(hint)
+            ? ""
+            : " (the domain names node " + hint + ", which is not among the peers)";
+    return new ProblemException(
+        Problem.Code.OWNER_UNKNOWN,
+        "volume "
+            + name
+            + " is owned by none of "
+            + String.join(", ", answers.asked())
+            + hinted
+            + "; add the owner's node to the peers in vmferry.yaml, or create the volume");
+  }
+
+  private CompletableFuture<Void> checkSpace(List<Owned> owned) {
+    long needed = 0;
+    for (Owned each : owned) {
+      Volume here = volumes.byName(each.replica().getName());
+      long has = here == null ? 0 : here.status().allocated();
+      needed += Math.max(0, each.replica().getAllocated() - has);
+    }
+    long need = needed;
+    CompletableFuture<Void> checked = new CompletableFuture<>();
+    volumes
+        .shared()
+        .tasks()
+        .run(
+            () -> volumes.shared().storage().freeBytes(),
+            (free, error) -> {
+              if (error != null) {
+                checked.completeExceptionally(
+                    Volumes.storageProblem("the free space on this node is unknown", error));
+              } else if (free < need) {
+                checked.completeExceptionally(
+                    new ProblemException(
+                        Problem.Code.NO_SPACE,
+                        "node "
+                            + peers.self()
+                            + " has "
+                            + (free >> 20)
+                            + " MiB free for volumes and "
+                            + (need >> 20)
+                            + " MiB are needed; free some or choose another node"));
+              } else {
+                checked.complete(null);
+              }
+            });
+    return checked;
+  }
+
+  private CompletableFuture<Void> attachAll(List<Owned> owned, UUID domain) {
+    List<Volume> made = new ArrayList<>();
+    CompletableFuture<Void> chain = CompletableFuture.completedFuture(null);
+    for (Owned each : owned) {
+      chain = chain.thenCompose(previous -> attachOne(each, domain, made));
+    }
+    return chain.whenComplete(
+        (done, error) -> {
+          if (error != null) {
+            made.forEach(this::undo);
+          }
+        });
+  }
+
+  private void undo(Volume volume) {
+    CompletableFuture<Void> unused =
+        drop(volume)
+            .exceptionally(
+                error -> {
+                  log.warn(
+                      "volume {}: the standby could not be dropped: {}",
+                      volume.record().name(),
+                      error.getMessage());
+                  return null;
+                });
+  }
+
+  private CompletableFuture<Void> attachOne(Owned owned, UUID domain, List<Volume> made) {
+    Replica replica = owned.replica();
+    Volume here = volumes.byName(replica.getName());
+    Attach.Builder attach = Attach.newBuilder().setUuid(replica.getUuid());
+    if (here != null && here.record().held() != VolumeRecord.Held.NONE) {
+      attach.setEpoch(WireIds.epoch(here.record().epoch()));
+    }
+    return ControlCall.ask(
+            peers.link(owned.node()),
+            Frame.newBuilder().setAttach(attach).build(),
+            volumes.shared().loop(),
+            (answer, payload) -> answer.getAttached().getReplica())
+        .exceptionally(
+            error -> {
+              throw refused(replica.getName(), owned.node(), error);
+            })
+        .thenCompose(
+            confirmed -> {
+              Epoch epoch = WireIds.epoch(confirmed.getEpoch());
+              if (here != null) {
+                CompletableFuture<Void> attached = new CompletableFuture<>();
+                boolean wasReleased = here.record().state() == VolumeState.RELEASED;
+                change(here, () -> standbyAgain(here.record(), epoch, domain), attached);
+                if (wasReleased) {
+                  made.add(here);
+                }
+                return attached;
+              }
+              return volumes
+                  .add(
+                      VolumeRecord.standby(
+                          replica.getName(),
+                          WireIds.uuid(replica.getUuid()),
+                          confirmed.getSize(),
+                          epoch,
+                          domain))
+                  .thenAccept(made::add);
+            });
+  }
+
+  private static VolumeRecord standbyAgain(VolumeRecord record, Epoch epoch, UUID domain) {
+    return switch (record.state()) {
+      case RELEASED -> record.attached(epoch, domain);
+      case STANDBY -> record.reattached(epoch, domain);
+      case SERVING, FETCHING -> null;
+    };
+  }
+
+  private void change(
+      Volume volume, Supplier<VolumeRecord> change, CompletableFuture<Void> result) {
+    volumes
+        .commits()
+        .<VolumeRecord>submit(
+            () -> {
+              VolumeRecord changed = change.get();
+              if (changed == null) {
+                return null;
+              }
+              return () -> {
+                volumes.shared().storage().commit(List.of(changed));
+                return changed;
+              };
+            },
+            (changed, error) -> {
+              if (error != null) {
+                result.completeExceptionally(
+                    Volumes.storageProblem(
+                        "volume " + volume.record().name() + " can't be attached", error));
+                return;
+              }
+              if (changed != null) {
+                volume.become(changed);
+              }
+              result.complete(null);
+            });
+  }
+
+  private static ProblemException refused(String name, String node, Throwable error) {
+    Throwable cause = error instanceof CompletionException ? error.getCause() : error;
+    Problem.Code code =
+        cause instanceof RefusedException ? Problem.Code.REFUSED : Problem.Code.OWNER_UNREACHABLE;
+    return new ProblemException(
+        code,
+        "volume "
+            + name
+            + " can't be attached to its owner, node "
+            + node
+            + ": "
+            + cause.getMessage());
+  }
+}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.handover;
+
+import io.netty.buffer.ByteBuf;
+import io.vmferry.relay.map.BlockGrid;
+import io.vmferry.relay.peer.Crc32c;
+import io.vmferry.relay.peer.PeerService.Responder;
+import io.vmferry.relay.peer.wire.Extent;
+import io.vmferry.relay.peer.wire.Frame;
+
+/**
+ * Answers a read with extents: runs of blocks that are zero travel without payload, whether they
+ * are holes in the file or not.
+ */
+final class ExtentSender {
+  private final long offset;
+  private final ByteBuf data;
+  private final Responder responder;
+
+  /**
+   * For one read.
+   *
+   * @param offset of the data's first byte in the volume
+   * @param data released after {@link #send}
+   */
+  ExtentSender(long offset, ByteBuf data, Responder responder) {
+    this.offset = offset;
+    this.data = data;
+    this.responder = responder;
+  }
+
+  void send() {
+    int length = data.readableBytes();
+    for (int from = 0; from < length; ) {
+      boolean zero = isZero(from, blockEnd(from));
+      int to = blockEnd(from);
+      while (to < length && isZero(to, blockEnd(to)) == zero) {
+        to = blockEnd(to);
+      }
+      extent(from, to, zero);
+      from = to;
+    }
+    data.release();
+  }
+
+  /** End of the block that holds position {@code at}: pieces end at the volume's blocks. */
+  private int blockEnd(int at) {
+    long next = (BlockGrid.blockAt(offset + at) + 1) * BlockGrid.BLOCK - offset;
+    return (int) Math.min(next, data.readableBytes());
+  }
+
+  private boolean isZero(int from, int to) {
+    int start = data.readerIndex();
+    int at = from;
+    for (; at + Long.BYTES <= to; at += Long.BYTES) {
+      if (data.getLong(start + at) != 0) {
+        return false;
+      }
+    }
+    for (; at < to; at++) {
+      if (data.getByte(start + at) != 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  private void extent(int from, int to, boolean zero) {
+    Extent.Builder extent =
+        Extent.newBuilder().setOffset(offset + from).setLength(to - from).setZero(zero);
+    ByteBuf payload = null;
+    if (!zero) {
+      payload = data.retainedSlice(data.readerIndex() + from, to - from);
+      extent.setCrc32C(Crc32c.of(payload));
+    }
+    responder.answer(Frame.newBuilder().setExtent(extent), payload, to == data.readableBytes());
+  }
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.handover;
+
+import com.google.protobuf.ByteString;
+import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufAllocator;
+import io.vmferry.api.Epoch;
+import io.vmferry.api.VolumeState;
+import io.vmferry.relay.copy.Origin;
+import io.vmferry.relay.peer.PeerService;
+import io.vmferry.relay.peer.WireIds;
+import io.vmferry.relay.peer.wire.Attach;
+import io.vmferry.relay.peer.wire.Attached;
+import io.vmferry.relay.peer.wire.Complete;
+import io.vmferry.relay.peer.wire.Detach;
+import io.vmferry.relay.peer.wire.Done;
+import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.HoleList;
+import io.vmferry.relay.peer.wire.Holes;
+import io.vmferry.relay.peer.wire.Locate;
+import io.vmferry.relay.peer.wire.Located;
+import io.vmferry.relay.peer.wire.Read;
+import io.vmferry.relay.peer.wire.Refused;
+import io.vmferry.relay.peer.wire.Replica;
+import io.vmferry.relay.peer.wire.Role;
+import io.vmferry.relay.store.BlockFile;
+import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeRecord;
+import io.vmferry.relay.volume.Volumes;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Executes what peers ask of this node. Requests arrive on any thread and are moved to the loop.
+ */
+public final class PeerRequests implements PeerService {
+  private static final Logger log = LoggerFactory.getLogger(PeerRequests.class);
+
+  /** Answers queued on one connection; above it, reads wait until the connection has sent some. */
+  private static final long MAX_QUEUED = 4 << 20;
+
+  /** Most holes that one answer lists, whatever the peer asks for. */
+  private static final int MAX_HOLES = 8192;
+
+  /** Part of the file that one question for holes looks at, so that none takes long: 64 GiB. */
+  private static final long HOLE_SCAN = 64L << 30;
+
+  private final Volumes volumes;
+  private final Peers peers;
+  private final OwnerHandover handover;
+  private final StandbyHandover standbyHandover;
+
+  public PeerRequests(
+      Volumes volumes, Peers peers, OwnerHandover handover, StandbyHandover standbyHandover) {
+    this.standbyHandover = standbyHandover;
+    this.volumes = volumes;
+    this.peers = peers;
+    this.handover = handover;
+  }
+
+  @Override
+  public void handle(String peer, Role role, Frame request, Responder responder) {
+    volumes.shared().loop().execute(() -> handleOnLoop(peer, request, responder));
+  }
+
+  private void handleOnLoop(String peer, Frame request, Responder responder) {
+    try {
+      switch (request.getBodyCase()) {
+        case LOCATE -> locate(request.getLocate(), responder);
+        case ATTACH -> attach(peer, request.getAttach(), responder);
+        case DETACH -> detach(peer, request.getDetach(), responder);
+        case TAKEOVER -> handover.takeover(peer, request.getTakeover(), responder);
+        case COMPLETE -> complete(peer, request.getComplete(), responder);
+        case READ -> read(peer, request.getRead(), responder);
+        case HOLES -> holes(peer, request.getHoles(), responder);
+        default ->
+            throw new PeerRefusal(
+                Refused.Code.UNSUPPORTED, "this release does not know " + request.getBodyCase());
+      }
+    } catch (PeerRefusal refusal) {
+      refuse(responder, refusal);
+    } catch (IllegalArgumentException e) {
+      log.warn("node {} sent a bad {}: {}", peer, request.getBodyCase(), e.getMessage());
+      refuse(responder, new PeerRefusal(Refused.Code.BAD_REQUEST, e.getMessage()));
+    } catch (RuntimeException e) {
+      log.error("{} of node {} failed", request.getBodyCase(), peer, e);
+      refuse(responder, new PeerRefusal(Refused.Code.FAILED, "internal error: " + e));
+    }
+  }
+
+  private static void refuse(Responder responder, PeerRefusal refusal) {
+    responder.answer(Frame.newBuilder().setRefused(refusal.toWire()), null, true);
+  }
+
+  private void locate(Locate request, Responder responder) {
+    Located.Builder located = Located.newBuilder();
+    for (String name : request.getNamesList()) {
+      Volume volume = volumes.byName(name);
+      if (volume != null && volume.failure() == null) {
+        located.addReplicas(describe(volume));
+      }
+    }
+    responder.answer(Frame.newBuilder().setLocated(located), null, true);
+  }
+
+  private static Replica describe(Volume volume) {
+    VolumeRecord record = volume.record();
+    return Replica.newBuilder()
+        .setName(record.name())
+        .setUuid(WireIds.bytes(record.uuid()))
+        .setSize(record.size())
+        .setEpoch(WireIds.epoch(record.epoch()))
+        .setState(record.state().name())
+        .setAllocated(volume.status().allocated())
+        .build();
+  }
+
+  private void attach(String peer, Attach request, Responder responder) {
+    Volume volume = find(request.getUuid());
+    VolumeRecord record = volume.record();
+    boolean releasedToUs =
+        record.state() == VolumeState.STANDBY
+            && record.epoch().owner().equals(peer)
+            && request.hasEpoch()
+            && WireIds.epoch(request.getEpoch()).equals(record.epoch().next(peers.self()));
+    if (releasedToUs) {
+      standbyHandover.adopt(volume);
+      throw new PeerRefusal(
+          Refused.Code.BUSY,
+          "node " + peers.self() + " completes its takeover of " + record.name() + "; ask again");
+    }
+    if (!volume.isOwner()) {
+      throw new PeerRefusal(
+          Refused.Code.NOT_OWNER,
+          "volume " + record.name() + " is owned by node " + record.epoch().owner());
+    }
+    boolean current =
+        request.hasEpoch() && WireIds.epoch(request.getEpoch()).equals(record.epoch());
+    if (!current) {
+      // Whatever it has is from another epoch: all of it is stale.
+      volume.forgetReplica(peer);
+    }
+    log.info("volume {}: node {} attached a standby", record.name(), peer);
+    responder.answer(
+        Frame.newBuilder().setAttached(Attached.newBuilder().setReplica(describe(volume))),
+        null,
+        true);
+  }
+
+  private void detach(String peer, Detach request, Responder responder) {
+    Volume volume = volumes.byUuid(WireIds.uuid(request.getUuid()));
+    if (volume == null) {
+      done(responder);
+      return;
+    }
+    volume.forgetReplica(peer);
+    volumes.note(volume, record -> record.withoutReplica(peer), (record, error) -> done(responder));
+  }
+
+  private void complete(String peer, Complete request, Responder responder) {
+    Volume volume = volumes.byUuid(WireIds.uuid(request.getUuid()));
+    if (volume == null) {
+      done(responder);
+      return;
+    }
+    Epoch epoch = WireIds.epoch(request.getEpoch());
+    volumes.note(
+        volume,
+        record -> mayComplete(record, peer, epoch) ? record.completeAt(peer) : record,
+        (record, error) -> {
+          if (error != null) {
+            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error.getMessage()));
+          } else {
+            done(responder);
+          }
+        });
+  }
+
+  /** Only the owner of just that epoch; the replica may have been attached again meanwhile. */
+  private static boolean mayComplete(VolumeRecord record, String peer, Epoch epoch) {
+    boolean replica =
+        record.state() == VolumeState.RELEASED || record.state() == VolumeState.STANDBY;
+    return replica && record.epoch().equals(epoch) && epoch.owner().equals(peer);
+  }
+
+  private static void done(Responder responder) {
+    responder.answer(Frame.newBuilder().setDone(Done.getDefaultInstance()), null, true);
+  }
+
+  // ---- data
+
+  private void read(String peer, Read request, Responder responder) {
+    Volume volume = find(request.getUuid());
+    checkMayRead(peer, volume, request.hasEpoch() ? WireIds.epoch(request.getEpoch()) : null);
+    long offset = request.getOffset();
+    long length = Integer.toUnsignedLong(request.getLength());
+    if (length == 0 || length > Origin.MAX_READ) {
+      throw new PeerRefusal(
+          Refused.Code.BAD_REQUEST, "a read has 1 byte to 1 MiB, not " + length + " bytes");
+    }
+    checkRange(volume, offset, length);
+    if (responder.queuedBytes() > MAX_QUEUED) {
+      Frame again = Frame.newBuilder().setRead(request).build();
+      responder.whenWritable(() -> handle(peer, Role.BULK, again, responder));
+      return;
+    }
+    ByteBuf buffer = ByteBufAllocator.DEFAULT.directBuffer((int) length, (int) length);
+    volume.readForPeer(
+        offset,
+        (int) length,
+        buffer,
+        (data, error) -> {
+          if (error != null) {
+            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));
+          } else {
+            new ExtentSender(offset, data, responder).send();
+          }
+        });
+  }
+
+  /**
+   * Content belongs to an epoch. The owner's changes: it is for a standby that passes it through,
+   * and names no epoch. A released replica's is frozen: it is for whoever fetches in just that
+   * epoch.
+   */
+  private static void checkMayRead(String peer, Volume volume, Epoch epoch) {
+    VolumeRecord record = volume.record();
+    boolean may =
+        epoch == null
+            ? volume.isOwner() || record.epoch().owner().equals(peer)
+            : !volume.isOwner() && record.epoch().equals(epoch);
+    if (!may) {
+      throw new PeerRefusal(
+          Refused.Code.WRONG_EPOCH,
+          "volume "
+              + record.name()
+              + " is "
+              + record.state()
+              + " in epoch "
+              + record.epoch()
+              + " here; its content is not that of "
+              + (epoch == null ? "the owner" : "epoch " + epoch));
+    }
+  }
+
+  private static void checkRange(Volume volume, long offset, long length) {
+    long size = volume.record().size();
+    if (offset < 0 || offset > size || length > size - offset) {
+      throw new PeerRefusal(
+          Refused.Code.BAD_REQUEST,
+          "the range " + offset + "+" + length + " is outside of the volume's " + size + " bytes");
+    }
+  }
+
+  private void holes(String peer, Holes request, Responder responder) {
+    Volume volume = find(request.getUuid());
+    checkMayRead(peer, volume, WireIds.epoch(request.getEpoch()));
+    long size = volume.record().size();
+    long start = request.getOffset();
+    checkRange(volume, start, 0);
+    BlockFile file = volume.fileForHoles();
+    if (file == null || start == size) {
+      // While blocks are missing here, a hole in the file says nothing.
+      HoleList nothing = HoleList.newBuilder().setNextOffset(size).build();
+      responder.answer(Frame.newBuilder().setHoleList(nothing), null, true);
+      return;
+    }
+    int most = (int) Math.min(MAX_HOLES, Integer.toUnsignedLong(request.getMaxExtents()));
+    HoleList.Builder list = HoleList.newBuilder().setNextOffset(start);
+    file.extents(
+        start,
+        Math.min(HOLE_SCAN, size - start),
+        (offset, length, hole) -> {
+          if (hole) {
+            list.addExtents(offset).addExtents(length);
+          }
+          list.setNextOffset(offset + length);
+          return list.getExtentsCount() / 2 < most;
+        },
+        error -> {
+          if (error != null) {
+            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error.getMessage()));
+          } else {
+            responder.answer(Frame.newBuilder().setHoleList(list), null, true);
+          }
+        });
+  }
+
+  private Volume find(ByteString uuid) {
+    Volume volume = volumes.byUuid(WireIds.uuid(uuid));
+    if (volume == null) {
+      throw new PeerRefusal(
+          Refused.Code.NOT_FOUND, "there is no such volume on node " + peers.self());
+    }
+    return volume;
+  }
+}

@@ -1,0 +1,39 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.peer;
+
+import io.netty.buffer.ByteBuf;
+import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Role;
+
+/** Executes what peers ask for. Called on the connection's event loop; never blocks it. */
+public interface PeerService {
+
+  /**
+   * Carries out one request; answers through {@code responder}, now or later.
+   *
+   * @param peer name of the node, proven by its certificate
+   * @param role role of the connection
+   */
+  void handle(String peer, Role role, Frame request, Responder responder);
+
+  /**
+   * Sends the answers to one request; thread-safe. After the connection is lost it does nothing.
+   */
+  interface Responder {
+    /**
+     * Sends one answer.
+     *
+     * @param answer without id and last; the responder sets them
+     * @param payload released by the responder; null for none
+     */
+    void answer(Frame.Builder answer, ByteBuf payload, boolean last);
+
+    /** Bytes that are queued on this connection and not yet handed to the kernel. */
+    long queuedBytes();
+
+    /**
+     * Runs {@code resume} once, on any thread, when the connection's queue is short again or lost.
+     */
+    void whenWritable(Runnable resume);
+  }
+}

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import io.vmferry.relay.exec.Loop;
+import java.time.Duration;
+
+/** What fetch mode has done since this replica took over, in bytes. Loop only. */
+final class FetchCounters {
+  /** Rates are averaged over this time: short enough to show a change, long enough to be calm. */
+  private static final Duration RATE_WINDOW = Duration.ofSeconds(4);
+
+  private static final int SLOTS = 8;
+
+  private final Loop loop;
+  private final long slotNanos = RATE_WINDOW.toNanos() / SLOTS;
+  private final long[] slots = new long[SLOTS];
+  private long currentSlot;
+
+  private long demand;
+  private long background;
+  private long holes;
+  private long overwritten;
+
+  FetchCounters(Loop loop) {
+    this.loop = loop;
+    this.currentSlot = loop.nanoTime() / slotNanos;
+  }
+
+  void demand(long bytes) {
+    demand += bytes;
+    count(bytes);
+  }
+
+  void background(long bytes) {
+    background += bytes;
+    count(bytes);
+  }
+
+  void holes(long bytes) {
+    holes += bytes;
+  }
+
+  void overwritten(long bytes) {
+    overwritten += bytes;
+  }
+
+  long demand() {
+    return demand;
+  }
+
+  long background() {
+    return background;
+  }
+
+  long holes() {
+    return holes;
+  }
+
+  long overwritten() {
+    return overwritten;
+  }
+
+  /** Bytes per second that came over the wire lately. */
+  long rate() {
+    advance();
+    long sum = 0;
+    for (long slot : slots) {
+      sum += slot;
+    }
+    return sum / RATE_WINDOW.toSeconds();
+  }
+
+  private void count(long bytes) {
+    advance();
+    slots[Math.floorMod(currentSlot, SLOTS)] += bytes;
+  }
+
+  private void advance() {
+    long now = loop.nanoTime() / slotNanos;
+    for (long slot = Math.max(currentSlot + 1, now - SLOTS + 1); slot <= now; slot++) {
+      slots[Math.floorMod(slot, SLOTS)] = 0;
+    }
+    currentSlot = now;
+  }
+}

@@ -1,0 +1,400 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import io.netty.buffer.ByteBuf;
+import io.vmferry.relay.copy.BulkLane;
+import io.vmferry.relay.copy.Origin;
+import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.map.BlockGrid;
+import io.vmferry.relay.map.BlockMap;
+import io.vmferry.relay.map.HeapBlockMap;
+import io.vmferry.relay.peer.LinkDownException;
+import io.vmferry.relay.peer.wire.Role;
+import io.vmferry.relay.store.BlockFile;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.Iterator;
+import java.util.List;
+
+/**
+ * Brings an incomplete replica's missing blocks here: at once those that somebody waits for, in the
+ * background all others, and never over a newer guest write.
+ *
+ * <p>What arrives is stored only where the block is still missing and no guest write or other store
+ * is in flight; the rest is dropped. A block counts as held when its store is complete. Loss of the
+ * link is no error: who waits goes on waiting, and all is asked again when the link is back. Loop
+ * only.
+ */
+final class FetchedVolume {
+  /** Between two attempts after the origin refused, answered nonsense, or the disk was full. */
+  private static final Duration RETRY = Duration.ofSeconds(1);
+
+  /** Background requests are smaller than the largest read, so that windows of a slow link work. */
+  private static final int BACKGROUND_READ = 256 << 10;
+
+  /** What the fetching needs from its volume. */
+  interface Host {
+    /** Blocks became held. */
+    void held();
+
+    /** The data file is broken: nothing more can be stored. */
+    void broken(IOException error);
+  }
+
+  private record Waiter(long from, long to, Runnable then) {}
+
+  private final BlockGrid grid;
+  private final BlockFile file;
+  private final HeldBlocks held;
+  private final InFlight inFlight;
+  private final Origin origin;
+  private final BulkLane lane;
+  private final FetchCounters counters;
+  private final Loop loop;
+  private final Host host;
+
+  private final List<Waiter> waiters = new ArrayList<>();
+
+  /** Blocks that were asked for and have not all arrived, per lane. */
+  private final BlockMap onDemand;
+
+  private final BlockMap inBackground;
+
+  private long cursor;
+  private long nextHoles;
+  private boolean holesAsked;
+  private boolean holesKnown;
+  private boolean diskFull;
+  private boolean stopped;
+  private boolean retrying;
+  private boolean waitsForLane;
+  private String trouble;
+
+  FetchedVolume(
+      BlockGrid grid,
+      BlockFile file,
+      HeldBlocks held,
+      InFlight inFlight,
+      Origin origin,
+      BulkLane lane,
+      FetchCounters counters,
+      Loop loop,
+      Host host) {
+    this.grid = grid;
+    this.file = file;
+    this.held = held;
+    this.inFlight = inFlight;
+    this.origin = origin;
+    this.lane = lane;
+    this.counters = counters;
+    this.loop = loop;
+    this.host = host;
+    this.onDemand = HeapBlockMap.allClear(grid.blocks());
+    this.inBackground = HeapBlockMap.allClear(grid.blocks());
+  }
+
+  /** Starts, and goes on after the link was lost and is back. */
+  void linkUp() {
+    goOn();
+  }
+
+  /** Nothing is asked for or stored any more. Returns who still waits, to be run again later. */
+  List<Runnable> stop() {
+    stopped = true;
+    List<Runnable> waiting = waiters.stream().map(Waiter::then).toList();
+    waiters.clear();
+    return waiting;
+  }
+
+  /** Runs {@code then} when all of {@code [from, to)} is held; at once if it is. */
+  void require(long from, long to, Runnable then) {
+    if (held.has(from, to)) {
+      then.run();
+      return;
+    }
+    lane.miss();
+    waiters.add(new Waiter(from, to, then));
+    demand(from, to);
+  }
+
+  /** Blocks became held by a guest's write: who waited for them may go on. */
+  void heldByGuest() {
+    wake();
+  }
+
+  /** What keeps missing blocks from coming, for people; null if nothing does. */
+  String waitingFor() {
+    if (!origin.link().up()) {
+      return "the link to node "
+          + origin.link().node()
+          + " ("
+          + origin.link().problem()
+          + "); it reconnects by itself";
+    }
+    return trouble;
+  }
+
+  String originNode() {
+    return origin.link().node();
+  }
+
+  boolean originUp() {
+    return origin.link().up();
+  }
+
+  private void goOn() {
+    if (stopped) {
+      return;
+    }
+    if (!holesKnown) {
+      askForHoles(nextHoles);
+    }
+    for (Waiter waiter : List.copyOf(waiters)) {
+      demand(waiter.from, waiter.to);
+    }
+    background();
+  }
+
+  // ---- on demand
+
+  private void demand(long from, long to) {
+    for (long block = held.nextMissing(from); block < to; ) {
+      if (onDemand.get(block)) {
+        block = held.nextMissing(onDemand.nextClear(block));
+        continue;
+      }
+      long end = Math.min(Math.min(to, held.nextHeld(block)), onDemand.nextSet(block));
+      end = Math.min(end, block + Origin.MAX_READ / BlockGrid.BLOCK);
+      ask(Role.DEMAND, onDemand, block, end, null);
+      block = held.nextMissing(end);
+    }
+  }
+
+  // ---- in the background
+
+  /** A volume is mostly holes: they are asked for as a list, not block by block. */
+  private void askForHoles(long offset) {
+    if (holesAsked || stopped) {
+      return;
+    }
+    holesAsked = true;
+    origin.holes(
+        offset,
+        grid.size(),
+        new Origin.HoleSink() {
+          @Override
+          public void hole(long at, long length) {
+            arrived(Role.BULK, at, length, null);
+          }
+
+          @Override
+          public void end(long next, Exception error) {
+            holesAsked = false;
+            if (error != null) {
+              ended(error);
+              return;
+            }
+            nextHoles = next;
+            holesKnown = next == grid.size();
+            if (!holesKnown) {
+              askForHoles(next);
+            }
+          }
+        });
+  }
+
+  private void background() {
+    while (!stopped && origin.link().up() && !waitsForLane && !retrying) {
+      if (diskFull && inBackground.cardinality() > 0) {
+        // One request is enough to find out whether there is space again.
+        return;
+      }
+      long from = nextToCopy(cursor);
+      if (from == grid.blocks() && cursor > 0) {
+        cursor = 0;
+        from = nextToCopy(0);
+      }
+      if (from == grid.blocks()) {
+        return;
+      }
+      long to = Math.min(held.nextHeld(from), inBackground.nextSet(from));
+      to = inFlight.nextStoring(from, Math.min(to, from + BACKGROUND_READ / BlockGrid.BLOCK));
+      BulkLane.Slot slot = lane.reserve(grid.bytes(from, to), this::laneIsFree);
+      if (slot == null) {
+        waitsForLane = true;
+        return;
+      }
+      cursor = to;
+      ask(Role.BULK, inBackground, from, to, slot);
+    }
+  }
+
+  private void laneIsFree() {
+    waitsForLane = false;
+    background();
+  }
+
+  /**
+   * First block at or after {@code from} that is neither held, nor asked for, nor here and on its
+   * way to the disk: that would be sent twice.
+   */
+  private long nextToCopy(long from) {
+    long block = held.nextMissing(from);
+    while (block < grid.blocks()) {
+      long next = inFlight.storingUntil(inBackground.nextClear(block));
+      if (next == block) {
+        return block;
+      }
+      block = held.nextMissing(next);
+    }
+    return grid.blocks();
+  }
+
+  // ---- both
+
+  private void ask(Role role, BlockMap asked, long from, long to, BulkLane.Slot slot) {
+    asked.set(from, to);
+    long offset = grid.offsetOf(from);
+    int length = (int) grid.bytes(from, to);
+    origin.read(
+        role,
+        offset,
+        length,
+        new Origin.Sink() {
+          private long received;
+
+          @Override
+          public void data(long at, ByteBuf payload) {
+            received += payload.readableBytes();
+            arrived(role, at, payload.readableBytes(), payload);
+          }
+
+          @Override
+          public void zeroes(long at, int zeroes) {
+            arrived(role, at, zeroes, null);
+          }
+
+          @Override
+          public void end(Exception error) {
+            asked.clear(from, to);
+            if (slot != null) {
+              slot.end(received);
+            }
+            ended(error);
+          }
+        });
+  }
+
+  private void ended(Exception error) {
+    if (stopped) {
+      return;
+    }
+    if (diskFull) {
+      // The retry that is scheduled finds out whether there is space again.
+      return;
+    }
+    if (error == null) {
+      trouble = null;
+      goOn();
+    } else if (!(error instanceof LinkDownException) || origin.link().up()) {
+      // A lost link wakes us when it is back; everything else is asked again after a while.
+      trouble = error.getMessage();
+      retryLater();
+    }
+  }
+
+  private void retryLater() {
+    if (!retrying) {
+      retrying = true;
+      loop.after(
+          RETRY,
+          () -> {
+            retrying = false;
+            goOn();
+          });
+    }
+  }
+
+  /** A checked piece is here: store those of its blocks that are still wanted. */
+  private void arrived(Role role, long offset, long length, ByteBuf payload) {
+    if (stopped) {
+      return;
+    }
+    long from = grid.firstCovered(offset);
+    long to = grid.endCovered(offset + length);
+    for (long block = held.nextMissing(from); block < to; ) {
+      long free = inFlight.busyUntil(block);
+      if (free > block) {
+        block = held.nextMissing(free);
+        continue;
+      }
+      long end = inFlight.nextBusy(block, Math.min(to, held.nextHeld(block)));
+      store(role, block, end, offset, payload);
+      block = held.nextMissing(end);
+    }
+  }
+
+  private void store(Role role, long from, long to, long pieceOffset, ByteBuf piece) {
+    long offset = grid.offsetOf(from);
+    long bytes = grid.bytes(from, to);
+    InFlight.Ticket ticket = inFlight.beginStore(from, to);
+    if (piece == null) {
+      file.zero(offset, bytes, true, error -> stored(role, from, to, true, ticket, error));
+    } else {
+      // The buffer is only ours during this call, the write may take longer.
+      int index = piece.readerIndex() + (int) (offset - pieceOffset);
+      ByteBuf data = piece.retainedSlice(index, (int) bytes);
+      file.write(
+          offset,
+          data,
+          error -> {
+            data.release();
+            stored(role, from, to, false, ticket, error);
+          });
+    }
+  }
+
+  private void stored(
+      Role role, long from, long to, boolean zero, InFlight.Ticket ticket, IOException error) {
+    if (error == null) {
+      diskFull = false;
+      held.hold(from, to);
+      long bytes = grid.bytes(from, to);
+      if (zero) {
+        counters.holes(bytes);
+      } else if (role == Role.DEMAND) {
+        counters.demand(bytes);
+      } else {
+        counters.background(bytes);
+      }
+    }
+    inFlight.endStore(ticket);
+    if (error == null) {
+      wake();
+      host.held();
+    } else if (DiskTrouble.of(error) == DiskTrouble.FULL) {
+      diskFull = true;
+      trouble =
+          "space for volume data: " + error.getMessage() + "; free some, it goes on by itself";
+      retryLater();
+    } else {
+      host.broken(error);
+    }
+  }
+
+  private void wake() {
+    if (waiters.isEmpty()) {
+      return;
+    }
+    List<Runnable> ready = new ArrayList<>();
+    for (Iterator<Waiter> each = waiters.iterator(); each.hasNext(); ) {
+      Waiter waiter = each.next();
+      if (held.has(waiter.from, waiter.to)) {
+        each.remove();
+        ready.add(waiter.then);
+      }
+    }
+    ready.forEach(Runnable::run);
+  }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import io.netty.buffer.ByteBuf;
+import io.vmferry.nbd.NbdError;
+import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.map.BlockGrid;
+import io.vmferry.relay.store.BlockFile;
+import java.io.IOException;
+
+/**
+ * Carries out guest requests at the owner: from the local file, and through {@link FetchedVolume}
+ * for blocks that aren't here yet. Reads of present blocks and all writes of whole blocks never
+ * wait for the network. Loop only.
+ *
+ * <p>The order for a write: wait for stores to the same blocks; mark stale for other replicas;
+ * write; hold; reply.
+ */
+final class LocalIo {
+  /** What the requests need from their volume. */
+  interface Host {
+    /** Looks at the request again from the beginning: the volume may be in another state by now. */
+    void again(GuestRequest request);
+
+    /** The data file is broken: the volume is stopped. */
+    void broken(IOException error);
+
+    /** A guest write made blocks present. */
+    void heldByGuest();
+  }
+
+  private final BlockGrid grid;
+  private final BlockFile file;
+  private final HeldBlocks held;
+  private final FetchedVolume fetched;
+  private final Replicas replicas;
+  private final InFlight inFlight;
+  private final Durability durability;
+  private final FetchCounters counters;
+  private final Host host;
+
+  /**
+   * For one replica while it is the owner.
+   *
+   * @param fetched null if the replica is complete
+   */
+  LocalIo(
+      BlockGrid grid,
+      BlockFile file,
+      HeldBlocks held,
+      FetchedVolume fetched,
+      Replicas replicas,
+      InFlight inFlight,
+      Durability durability,
+      FetchCounters counters,
+      Host host) {
+    this.grid = grid;
+    this.file = file;
+    this.held = held;
+    this.fetched = fetched;
+    this.replicas = replicas;
+    this.inFlight = inFlight;
+    this.durability = durability;
+    this.counters = counters;
+    this.host = host;
+  }
+
+  void execute(GuestRequest request) {
+    switch (request.kind) {
+      case READ -> read(request);
+      case WRITE -> write(request);
+      case ZERO -> zero(request);
+      case TRIM -> trim(request);
+      case STATUS -> status(request);
+      case FLUSH -> flush(request);
+    }
+  }
+
+  private void read(GuestRequest request) {
+    long from = BlockGrid.blockAt(request.offset);
+    long to = BlockGrid.blockAfter(request.end());
+    if (!held.has(from, to)) {
+      fetched.require(from, to, () -> host.again(request));
+      return;
+    }
+    inFlight.begin();
+    ByteBuf buffer = request.readReply().buffer();
+    file.read(
+        request.offset,
+        buffer,
+        (int) request.length,
+        error -> {
+          inFlight.end();
+          reply(request, error);
+        });
+  }
+
+  private void write(GuestRequest request) {
+    change(
+        request,
+        BlockGrid.blockAt(request.offset),
+        BlockGrid.blockAfter(request.end()),
+        done -> file.write(request.offset, request.data, done));
+  }
+
+  private void zero(GuestRequest request) {
+    change(
+        request,
+        BlockGrid.blockAt(request.offset),
+        BlockGrid.blockAfter(request.end()),
+        done -> file.zero(request.offset, request.length, request.mayPunch, done));
+  }
+
+  private void trim(GuestRequest request) {
+    // Only whole blocks: nothing is gained by a partial one, and it would have to be fetched.
+    long from = grid.firstCovered(request.offset);
+    long to = grid.endCovered(request.end());
+    if (from >= to) {
+      request.succeed();
+      return;
+    }
+    change(
+        request,
+        from,
+        to,
+        done -> file.zero(grid.offsetOf(from), grid.bytes(from, to), true, done));
+  }
+
+  /**
+   * Changes the content of {@code [from, to)}, of whose edge blocks the request may cover a part.
+   */
+  private void change(GuestRequest request, long from, long to, Change change) {
+    if (!held.isComplete()) {
+      boolean wholeFirst = grid.firstCovered(request.offset) <= from;
+      boolean wholeLast = grid.endCovered(request.end()) >= to;
+      boolean edgesHere =
+          (wholeFirst || held.has(from, from + 1)) && (wholeLast || held.has(to - 1, to));
+      if (request.fast && !edgesHere) {
+        request.fail(NbdError.ENOTSUP, "a partly covered block must be fetched first");
+        return;
+      }
+      if (!wholeFirst && !held.has(from, from + 1)) {
+        fetched.require(from, from + 1, () -> host.again(request));
+        return;
+      }
+      if (!wholeLast && !held.has(to - 1, to)) {
+        fetched.require(to - 1, to, () -> host.again(request));
+        return;
+      }
+      if (inFlight.storing(from, to)) {
+        inFlight.afterStores(() -> host.again(request));
+        return;
+      }
+    }
+    replicas.mark(from, to);
+    InFlight.Ticket ticket = inFlight.beginWrite(from, to);
+    change.apply(error -> changed(request, from, to, ticket, error));
+  }
+
+  private interface Change {
+    void apply(BlockFile.Done done);
+  }
+
+  private void changed(
+      GuestRequest request, long from, long to, InFlight.Ticket ticket, IOException error) {
+    if (error == null && !held.isComplete()) {
+      long overwritten = held.hold(from, to);
+      if (overwritten > 0) {
+        counters.overwritten(overwritten * BlockGrid.BLOCK);
+      }
+      host.heldByGuest();
+    }
+    inFlight.endWrite(ticket);
+    if (error == null && request.fua) {
+      flush(request);
+    } else {
+      reply(request, error);
+    }
+  }
+
+  private void flush(GuestRequest request) {
+    inFlight.begin();
+    durability.force(
+        error -> {
+          inFlight.end();
+          reply(request, error);
+        });
+  }
+
+  private void status(GuestRequest request) {
+    NbdSession.StatusReply reply = request.statusReply();
+    long from = BlockGrid.blockAt(request.offset);
+    if (!held.has(from, from + 1)) {
+      // What the origin has is unknown here: never claim a hole. One extent is a full answer.
+      long end = Math.min(request.end(), grid.offsetOf(held.nextHeld(from)));
+      reply.extent(end - request.offset, false, false);
+      request.succeed();
+      return;
+    }
+    long end = Math.min(request.end(), grid.offsetOf(held.nextMissing(from)));
+    inFlight.begin();
+    file.extents(
+        request.offset,
+        end - request.offset,
+        (offset, length, hole) -> reply.extent(length, hole, hole),
+        error -> {
+          inFlight.end();
+          reply(request, error);
+        });
+  }
+
+  private void reply(GuestRequest request, IOException error) {
+    if (error == null) {
+      request.succeed();
+    } else if (DiskTrouble.of(error) == DiskTrouble.FULL) {
+      request.fail(NbdError.ENOSPC, error.getMessage());
+    } else {
+      host.broken(error);
+      request.fail(NbdError.EIO, error.getMessage());
+    }
+  }
+}

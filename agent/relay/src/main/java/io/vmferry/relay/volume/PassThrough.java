@@ -1,0 +1,139 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import io.netty.buffer.ByteBuf;
+import io.vmferry.relay.copy.Origin;
+import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.peer.wire.Role;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Set;
+
+/**
+ * A standby's reads: answered from the owner, stored nowhere, because the owner's guest still
+ * writes. QEMU reads the first sector when it starts; a guest that was just resumed may read before
+ * the takeover is made. A lost link makes them wait. Loop only.
+ */
+final class PassThrough {
+  /** Between two attempts when the owner doesn't answer with data. */
+  private static final Duration RETRY = Duration.ofMillis(500);
+
+  private final Origin owner;
+  private final Loop loop;
+  private final Set<Reading> readings = new LinkedHashSet<>();
+  private String trouble;
+
+  PassThrough(Origin owner, Loop loop) {
+    this.owner = owner;
+    this.loop = loop;
+  }
+
+  void read(GuestRequest request) {
+    Reading reading = new Reading(request);
+    readings.add(reading);
+    reading.next();
+  }
+
+  /** The link is back: what waited is asked again. */
+  void linkUp() {
+    List.copyOf(readings).forEach(Reading::retry);
+  }
+
+  /** The volume changed state: returns the requests that had no answer yet. */
+  List<GuestRequest> stop() {
+    List<GuestRequest> unanswered = new ArrayList<>();
+    for (Reading reading : readings) {
+      reading.stopped = true;
+      if (reading.request.alive()) {
+        reading.buffer.writerIndex(reading.start);
+      }
+      unanswered.add(reading.request);
+    }
+    readings.clear();
+    return unanswered;
+  }
+
+  /** What reads wait for, for people; null if nothing. */
+  String waitingFor() {
+    return readings.isEmpty() ? null : trouble;
+  }
+
+  /** One guest read, piece by piece. */
+  private final class Reading implements Origin.Sink {
+    private final GuestRequest request;
+    private final ByteBuf buffer;
+    private final int start;
+    private boolean waiting;
+    private boolean stopped;
+
+    Reading(GuestRequest request) {
+      this.request = request;
+      this.buffer = request.readReply().buffer();
+      this.start = buffer.writerIndex();
+    }
+
+    private int done() {
+      return buffer.writerIndex() - start;
+    }
+
+    void next() {
+      int left = (int) request.length - done();
+      if (left == 0) {
+        readings.remove(this);
+        request.succeed();
+      } else {
+        owner.read(Role.DEMAND, request.offset + done(), Math.min(left, Origin.MAX_READ), this);
+      }
+    }
+
+    void retry() {
+      if (waiting && !stopped) {
+        waiting = false;
+        if (request.alive()) {
+          next();
+        } else {
+          readings.remove(this);
+          request.drop();
+        }
+      }
+    }
+
+    @Override
+    public void data(long offset, ByteBuf payload) {
+      if (usable()) {
+        buffer.writeBytes(payload, payload.readerIndex(), payload.readableBytes());
+      }
+    }
+
+    @Override
+    public void zeroes(long offset, int length) {
+      if (usable()) {
+        buffer.writeZero(length);
+      }
+    }
+
+    @Override
+    public void end(Exception error) {
+      if (stopped) {
+        return;
+      }
+      if (!request.alive()) {
+        readings.remove(this);
+        request.drop();
+      } else if (error == null) {
+        next();
+      } else {
+        trouble = error.getMessage();
+        waiting = true;
+        loop.after(RETRY, this::retry);
+      }
+    }
+
+    /** The buffer belongs to a connection that may be gone. */
+    private boolean usable() {
+      return !stopped && request.alive();
+    }
+  }
+}

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.handover;
+
+import static io.vmferry.relay.handover.Nodes.open;
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import io.vmferry.api.AttachStandby;
+import io.vmferry.api.Problem;
+import io.vmferry.api.ProblemException;
+import io.vmferry.api.VolumeState;
+import io.vmferry.relay.store.DiskErrors;
+import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeRecord;
+import java.util.List;
+import java.util.concurrent.CompletableFuture;
+import org.junit.jupiter.api.Test;
+
+final class AttacherTest {
+  private final Nodes nodes = new Nodes();
+
+  AttacherTest() throws Exception {}
+
+  private CompletableFuture<Void> attach(String hint, String... names) {
+    return nodes.b.attacher().attach(new AttachStandby(Nodes.DOMAIN, List.of(names), hint));
+  }
+
+  private Problem refused(String hint, String... names) {
+    return nodes.problem(attach(hint, names));
+  }
+
+  @Test
+  void makesAStandbyOfTheSameVolume() {
+    Volume owner = nodes.create(nodes.a, "vol");
+    nodes.await(attach(null, "vol"));
+    VolumeRecord record = nodes.b.volume("vol").record();
+    assertThat(record.state()).isEqualTo(VolumeState.STANDBY);
+    assertThat(record.uuid()).isEqualTo(owner.record().uuid());
+    assertThat(record.size()).isEqualTo(Nodes.SIZE);
+    assertThat(record.domain()).isEqualTo(Nodes.DOMAIN);
+    assertThat(nodes.b.storage().record("vol")).isEqualTo(record);
+  }
+
+  @Test
+  void attachingTwiceIsOnce() {
+    nodes.create(nodes.a, "vol");
+    nodes.await(attach("a", "vol"));
+    Volume first = nodes.b.volume("vol");
+    nodes.await(attach("a", "vol", "vol"));
+    assertThat(nodes.b.volume("vol")).isSameAs(first);
+  }
+
+  @Test
+  void aVolumeOwnedHereNeedsNothing() {
+    Volume here = nodes.create(nodes.b, "vol");
+    assertThat(attach(null, "vol")).isCompleted();
+    nodes.until(() -> Nodes.DOMAIN.equals(here.record().domain()));
+  }
+
+  @Test
+  void anUnknownVolumeHasNoOwner() {
+    Problem problem = refused(null, "vol");
+    assertThat(problem.code()).isEqualTo(Problem.Code.OWNER_UNKNOWN);
+    assertThat(problem.message()).contains("a, c");
+  }
+
+  @Test
+  void namesAHintThatIsNoPeer() {
+    Problem problem = refused("zz", "vol");
+    assertThat(problem.code()).isEqualTo(Problem.Code.OWNER_UNKNOWN);
+    assertThat(problem.message()).contains("node zz");
+  }
+
+  @Test
+  void anOwnerThatDoesNotAnswerIsUnreachable() {
+    nodes.create(nodes.a, "vol");
+    nodes.wire(false);
+    Problem problem = refused("a", "vol");
+    assertThat(problem.code()).isEqualTo(Problem.Code.OWNER_UNREACHABLE);
+    assertThat(problem.message()).contains("a (");
+  }
+
+  @Test
+  void anotherVolumeOfThatNameIsInTheWay() {
+    nodes.create(nodes.a, "vol");
+    nodes.create(nodes.b, "vol");
+    assertThat(refused("a", "vol").code()).isEqualTo(Problem.Code.NAME_TAKEN);
+  }
+
+  @Test
+  void aBadNameIsRefusedAtOnce() {
+    assertThatThrownBy(() -> attach(null, "../x"))
+        .isInstanceOfSatisfying(
+            ProblemException.class,
+            e -> assertThat(e.problem().code()).isEqualTo(Problem.Code.BAD_REQUEST));
+  }
+
+  @Test
+  void oneVolumeThatCantBeAttachedUndoesTheOthers() {
+    nodes.create(nodes.a, "one");
+    nodes.create(nodes.a, "two");
+    CompletableFuture<Void> attached = attach("a", "one", "two");
+    nodes.until(() -> nodes.b.volume("one") != null);
+    nodes.wire(false);
+    assertThat(nodes.problem(attached).code()).isEqualTo(Problem.Code.OWNER_UNREACHABLE);
+    nodes.until(() -> nodes.b.volume("one") == null && nodes.b.storage().record("one") == null);
+    assertThat(nodes.b.volume("two")).isNull();
+  }
+
+  @Test
+  void aReplicaThatCantBeMadeStandbyStaysAsItWas() {
+    nodes.create(nodes.b, "vol");
+    nodes.move(nodes.a, "vol");
+    nodes.until(() -> nodes.b.volume("vol").record().completeAt() != null);
+    nodes.b.storage().failNextCommit(DiskErrors.noSpace());
+    assertThat(refused("a", "vol").code()).isEqualTo(Problem.Code.NO_SPACE);
+    assertThat(Nodes.state(nodes.b, "vol")).isEqualTo(VolumeState.RELEASED);
+  }
+
+  @Test
+  void aReplicaThatItsNewOwnerStillReadsStaysAttachedToThatOwnerOnly() {
+    nodes.createFull(nodes.b, "vol");
+    nodes.move(nodes.a, "vol");
+    nodes.await(attach("a", "vol"));
+    assertThat(Nodes.state(nodes.b, "vol")).isEqualTo(VolumeState.STANDBY);
+    nodes.move(nodes.c, "vol");
+    assertThat(nodes.b.volume("vol").record().completeAt()).isNull();
+
+    Problem problem = refused("c", "vol");
+    assertThat(problem.code()).isEqualTo(Problem.Code.REFUSED);
+    assertThat(problem.message()).contains("node a still copies");
+    nodes.until(() -> Nodes.state(nodes.c, "vol") == VolumeState.SERVING);
+  }
+
+  @Test
+  void dropRemovesANewStandbyAndKeepsARetainedReplica() {
+    nodes.create(nodes.a, "new");
+    nodes.create(nodes.b, "old");
+    nodes.move(nodes.a, "old");
+    nodes.await(attach("a", "new", "old"));
+
+    nodes.await(nodes.b.attacher().drop(Nodes.DOMAIN));
+    assertThat(nodes.b.volume("new")).isNull();
+    assertThat(Nodes.state(nodes.b, "old")).isEqualTo(VolumeState.RELEASED);
+    assertThat(nodes.b.volume("old").record().held()).isEqualTo(VolumeRecord.Held.ALL);
+  }
+
+  @Test
+  void aStandbyInUseIsNotDropped() {
+    nodes.create(nodes.a, "vol");
+    nodes.await(attach("a", "vol"));
+    open(nodes.b.volume("vol"), 9);
+    assertThatThrownBy(() -> nodes.b.attacher().drop(Nodes.DOMAIN))
+        .isInstanceOfSatisfying(
+            ProblemException.class,
+            e -> assertThat(e.problem().code()).isEqualTo(Problem.Code.IN_USE));
+  }
+}

@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.sim;
+
+import io.vmferry.api.GuestStatus;
+import io.vmferry.relay.copy.RateLimit;
+import io.vmferry.relay.exec.DiskTasks;
+import io.vmferry.relay.handover.Attacher;
+import io.vmferry.relay.handover.CompletionNotices;
+import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.LocalExports;
+import io.vmferry.relay.handover.OwnerHandover;
+import io.vmferry.relay.handover.PeerRequests;
+import io.vmferry.relay.handover.Peers;
+import io.vmferry.relay.handover.StandbyHandover;
+import io.vmferry.relay.peer.PeerService;
+import io.vmferry.relay.volume.Commits;
+import io.vmferry.relay.volume.LocalProcess;
+import io.vmferry.relay.volume.ProcessTable;
+import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.Volumes;
+import java.io.IOException;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Optional;
+import java.util.Set;
+import java.util.concurrent.CompletableFuture;
+import java.util.random.RandomGenerator;
+
+/** One node: the real decision code of a relay on a simulated disk, wire and clock. */
+public final class SimNode {
+  private static final int MAX_DISK_NANOS = 3_000_000;
+
+  private final String name;
+  private final VirtualTime time;
+  private final RandomGenerator random;
+  private final SimStorage storage;
+  private final List<SimLink> links = new ArrayList<>();
+  private VirtualTime.NodeLoop loop;
+  private Volumes volumes;
+  private PeerRequests service;
+  private StandbyHandover handover;
+  private Attacher attacher;
+  private LocalExports exports;
+  private Departures departures;
+
+  /** QEMU processes that have ended. */
+  private final Set<Integer> ended = new HashSet<>();
+
+  /** What the agent at this node says about the guest. */
+  public GuestStatus.State guest = GuestStatus.State.NONE;
+
+  public SimNode(String name, VirtualTime time, RandomGenerator random) {
+    this.name = name;
+    this.time = time;
+    this.random = random;
+    this.storage = new SimStorage(random);
+  }
+
+  public void add(SimLink link) {
+    links.add(link);
+  }
+
+  public String name() {
+    return name;
+  }
+
+  /** The disk and tmpfs of this node. */
+  public SimStorage storage() {
+    return storage;
+  }
+
+  public boolean isAlive() {
+    return loop != null;
+  }
+
+  public VirtualTime.NodeLoop loop() {
+    return loop;
+  }
+
+  public PeerService service() {
+    return service;
+  }
+
+  public Volumes volumes() {
+    return volumes;
+  }
+
+  public Volume volume(String volume) {
+    return volumes.byName(volume);
+  }
+
+  public Attacher attacher() {
+    return attacher;
+  }
+
+  public StandbyHandover handover() {
+    return handover;
+  }
+
+  public Departures departures() {
+    return departures;
+  }
+
+  public LocalExports exports() {
+    return exports;
+  }
+
+  public void processEnded(int pid) {
+    ended.add(pid);
+  }
+
+  public void start() throws IOException {
+    VirtualTime.NodeLoop life = time.new NodeLoop();
+    loop = life;
+    storage.usedBy(life);
+    // Disk threads take their time, but keep their order: the simulated disk is one thread.
+    long[] freeAt = new long[1];
+    DiskTasks tasks =
+        new DiskTasks(
+            task -> {
+              freeAt[0] = Math.max(freeAt[0], time.nanoTime()) + random.nextInt(MAX_DISK_NANOS);
+              life.schedule(freeAt[0] - time.nanoTime(), task);
+            },
+            life);
+    Peers peers = new Peers(name, life, new RateLimit(null, life.nanoTime()), links);
+    SimEvents events = new SimEvents();
+    ProcessTable processes =
+        pid -> ended.contains(pid) ? Optional.empty() : Optional.of(new LocalProcess(pid, 1));
+    volumes =
+        new Volumes(
+            name,
+            new Volume.Shared(
+                life,
+                tasks,
+                storage,
+                new Commits(tasks),
+                processes,
+                peers::link,
+                peers::lane,
+                events));
+    attacher = new Attacher(volumes, peers);
+    handover = new StandbyHandover(volumes, peers, attacher);
+    CompletionNotices notices = new CompletionNotices(volumes, peers);
+    events.connect(handover, notices);
+    service =
+        new PeerRequests(
+            volumes,
+            peers,
+            new OwnerHandover(
+                volumes,
+                volume -> CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm"))),
+            handover);
+    departures = new Departures(volumes, peers);
+    exports = new LocalExports(volumes, peers, attacher);
+    volumes.start(storage.load());
+    notices.start();
+    for (SimLink link : links) {
+      link.onUp(life, () -> volumes.all().forEach(volume -> volume.linkUp(link.node())));
+    }
+  }
+
+  /** As kill -9: what was running stops where it is; disk and tmpfs stay. */
+  public void kill() {
+    loop.kill();
+    loop = null;
+    links.forEach(SimLink::forget);
+  }
+
+  /** As {@link #kill}, with all that was only in memory. */
+  public void losePower() {
+    kill();
+    storage.powerLoss();
+  }
+
+  private static final class SimEvents implements Volume.Events {
+    private StandbyHandover handover;
+    private CompletionNotices notices;
+
+    void connect(StandbyHandover newHandover, CompletionNotices newNotices) {
+      handover = newHandover;
+      notices = newNotices;
+    }
+
+    @Override
+    public void takeoverWanted(Volume volume) {
+      handover.wanted(volume);
+    }
+
+    @Override
+    public void complete(Volume volume) {
+      notices.tell(volume);
+    }
+
+    @Override
+    public void clientsChanged(Volume volume) {}
+
+    @Override
+    public void changed(Volume volume, String what) {}
+  }
+}

@@ -1,0 +1,131 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.store;
+
+import com.sun.jna.Pointer;
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.Deque;
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.IntSupplier;
+import java.util.function.LongUnaryOperator;
+
+/**
+ * The kernel's calls, each of which can be made to give scripted answers before the real ones. A
+ * scripted answer is a negative error number, or the most bytes that the call may move.
+ */
+final class FakeSyscalls implements Syscalls {
+
+  private final Map<String, Deque<Long>> scripts = new HashMap<>();
+
+  /** Names of the calls in order. */
+  final List<String> calls = new ArrayList<>();
+
+  /** What runs inside the next fdatasync; null for nothing. */
+  Runnable inForce;
+
+  /** The next calls of this name answer so. */
+  void script(String call, long... answers) {
+    Deque<Long> script = scripts.computeIfAbsent(call, name -> new ArrayDeque<>());
+    for (long answer : answers) {
+      script.add(answer);
+    }
+  }
+
+  private synchronized Long next(String call) {
+    calls.add(call);
+    Deque<Long> script = scripts.get(call);
+    return script == null ? null : script.poll();
+  }
+
+  synchronized long count(String call) {
+    return calls.stream().filter(call::equals).count();
+  }
+
+  private static final Libc REAL = Libc.INSTANCE;
+
+  private long limited(String call, long length, LongUnaryOperator real) {
+    Long answer = next(call);
+    if (answer == null) {
+      return real.applyAsLong(length);
+    }
+    return answer < 0 ? answer : real.applyAsLong(Math.min(answer, length));
+  }
+
+  private int scripted(String call, IntSupplier real) {
+    Long answer = next(call);
+    return answer == null ? real.getAsInt() : answer.intValue();
+  }
+
+  @Override
+  public int open(byte[] path, int flags, int mode) {
+    return scripted("open", () -> REAL.open(path, flags, mode));
+  }
+
+  @Override
+  public int close(int fd) {
+    int real = REAL.close(fd);
+    return scripted("close", () -> real);
+  }
+
+  @Override
+  public long pread(int fd, long address, long length, long offset) {
+    return limited("pread", length, count -> REAL.pread(fd, address, count, offset));
+  }
+
+  @Override
+  public long pwrite(int fd, long address, long length, long offset) {
+    return limited("pwrite", length, count -> REAL.pwrite(fd, address, count, offset));
+  }
+
+  @Override
+  public long preadv2(int fd, long iovec, long offset, int flags) {
+    Pointer vector = new Pointer(iovec);
+    return limited(
+        "preadv2", vector.getLong(8), count -> REAL.pread(fd, vector.getLong(0), count, offset));
+  }
+
+  @Override
+  public long pwritev2(int fd, long iovec, long offset, int flags) {
+    Pointer vector = new Pointer(iovec);
+    return limited(
+        "pwritev2", vector.getLong(8), count -> REAL.pwrite(fd, vector.getLong(0), count, offset));
+  }
+
+  @Override
+  public int fdatasync(int fd) {
+    Runnable hook = inForce;
+    inForce = null;
+    if (hook != null) {
+      hook.run();
+    }
+    return scripted("fdatasync", () -> REAL.fdatasync(fd));
+  }
+
+  @Override
+  public int fsync(int fd) {
+    return scripted("fsync", () -> REAL.fsync(fd));
+  }
+
+  @Override
+  public int ftruncate(int fd, long length) {
+    return scripted("ftruncate", () -> REAL.ftruncate(fd, length));
+  }
+
+  @Override
+  public int fallocate(int fd, int mode, long offset, long length) {
+    return scripted("fallocate", () -> REAL.fallocate(fd, mode, offset, length));
+  }
+
+  @Override
+  public long lseek(int fd, long offset, int whence) {
+    Long answer = next("lseek");
+    return answer == null ? REAL.lseek(fd, offset, whence) : answer;
+  }
+
+  @Override
+  public int statx(int fd, long target) {
+    return scripted("statx", () -> REAL.statx(fd, target));
+  }
+}

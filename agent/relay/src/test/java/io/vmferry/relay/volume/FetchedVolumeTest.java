@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import static io.vmferry.relay.volume.VolumeFixture.BLOCK;
+import static io.vmferry.relay.volume.VolumeFixture.bytes;
+import static io.vmferry.relay.volume.VolumeFixture.filled;
+import static io.vmferry.relay.volume.VolumeFixture.open;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.vmferry.api.VolumeState;
+import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.copy.FakeLink;
+import io.vmferry.relay.peer.wire.Read;
+import io.vmferry.relay.peer.wire.Role;
+import io.vmferry.relay.store.DiskErrors;
+import io.vmferry.relay.store.MemoryBlockFile.Kind;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.Arrays;
+import java.util.Random;
+import net.jqwik.api.ForAll;
+import net.jqwik.api.Property;
+import org.junit.jupiter.api.Test;
+
+/** Fetch mode: what comes from the origin never replaces what the guest wrote. */
+final class FetchedVolumeTest {
+  private static final int BLOCKS = 8;
+  private static final int SIZE = BLOCKS * BLOCK;
+  private static final int ORIGIN = 111;
+
+  private final VolumeFixture fixture = new VolumeFixture();
+
+  private static void answer(FakeLink.Call call) {
+    if (call.request().hasRead()) {
+      Read read = call.request().getRead();
+      call.data(read.getOffset(), bytes(read.getLength(), ORIGIN));
+    } else {
+      call.holes(SIZE);
+    }
+    call.end();
+  }
+
+  @Property(tries = 200)
+  void neverOverwritesANewerGuestWrite(@ForAll long seed) throws IOException {
+    VolumeFixture f = new VolumeFixture();
+    Random random = new Random(seed);
+    Volume volume = f.fetching(SIZE, 0);
+    NbdSession guest = open(volume, 7);
+    byte[] expected = bytes(SIZE, ORIGIN);
+    f.file().hold();
+    for (int step = 0; step < 60; step++) {
+      int dice = random.nextInt(4);
+      if (dice == 0 && !f.peer.calls().isEmpty()) {
+        answer(f.peer.calls().get(random.nextInt(f.peer.calls().size())));
+      } else if (dice == 1) {
+        int at = random.nextInt(SIZE);
+        int length = 1 + random.nextInt(Math.min(2 * BLOCK, SIZE - at));
+        RecordedReply reply = new RecordedReply();
+        guest.write(at, filled(length, step), false, reply);
+        // One write at a time: the order of overlapping writes is the guest's own business.
+        for (int turns = 0; reply.outcome() == null && turns < 1000; turns++) {
+          oneThing(f, random);
+        }
+        assertThat(reply.outcome()).isEqualTo("ok");
+        Arrays.fill(expected, at, at + length, (byte) step);
+      } else if (!f.file().held().isEmpty()) {
+        f.file().release(random.nextInt(f.file().held().size()));
+      }
+      f.run();
+    }
+    f.file().flow();
+    for (int turns = 0; turns < 100 && volume.record().state() != VolumeState.SERVING; turns++) {
+      f.peer.calls().forEach(FetchedVolumeTest::answer);
+      f.run();
+    }
+    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
+    assertThat(f.file().content()).isEqualTo(expected);
+  }
+
+  private static void oneThing(VolumeFixture f, Random random) {
+    if (!f.file().held().isEmpty() && random.nextBoolean()) {
+      f.file().release(random.nextInt(f.file().held().size()));
+    } else if (!f.peer.calls().isEmpty()) {
+      answer(f.peer.calls().get(random.nextInt(f.peer.calls().size())));
+    }
+    f.run();
+  }
+
+  @Test
+  void missesOfOneBlockShareOneFetch() throws IOException {
+    NbdSession guest = open(fixture.fetching(SIZE, 0), 7);
+    RecordedReply one = new RecordedReply();
+    RecordedReply two = new RecordedReply();
+    guest.read(0, 512, one);
+    guest.read(1024, 512, two);
+    assertThat(fixture.peer.reads(Role.DEMAND)).hasSize(1);
+    answer(fixture.peer.reads(Role.DEMAND).get(0));
+    assertThat(one.bytes()).containsOnly(ORIGIN);
+    assertThat(two.bytes()).containsOnly(ORIGIN);
+  }
+
+  @Test
+  void aFullDiskStopsTheCopyUntilThereIsSpaceAgain() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 0);
+    fixture.file().failNext(Kind.WRITE, DiskErrors.noSpace());
+    fixture.peer.calls().forEach(FetchedVolumeTest::answer);
+    assertThat(volume.failure()).isNull();
+
+    fixture.run(Duration.ofSeconds(3));
+    fixture.peer.calls().forEach(FetchedVolumeTest::answer);
+    fixture.run();
+    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
+  }
+
+  @Test
+  void aBrokenDiskStopsTheVolume() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 0);
+    fixture.file().failNext(Kind.WRITE, DiskErrors.io());
+    fixture.peer.calls().forEach(FetchedVolumeTest::answer);
+    assertThat(volume.failure()).contains("vol");
+  }
+}

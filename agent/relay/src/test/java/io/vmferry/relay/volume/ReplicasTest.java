@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.vmferry.relay.map.BlockMap;
+import io.vmferry.relay.map.HeapBlockMap;
+import org.junit.jupiter.api.Test;
+
+final class ReplicasTest {
+  private final Replicas replicas = new Replicas();
+  private final BlockMap one = HeapBlockMap.allClear(8);
+  private final BlockMap two = HeapBlockMap.allClear(8);
+
+  @Test
+  void aChangeIsMarkedForEveryReplica() {
+    replicas.put("a", one);
+    replicas.put("c", two);
+    replicas.mark(2, 4);
+    assertThat(one.cardinality()).isEqualTo(2);
+    assertThat(two.allSet(2, 4)).isTrue();
+  }
+
+  @Test
+  void aForgottenReplicaHasNoMap() {
+    replicas.put("a", one);
+    replicas.remove("a");
+    replicas.remove("x");
+    replicas.mark(0, 8);
+    assertThat(replicas.stale("a")).isNull();
+    assertThat(one.cardinality()).isZero();
+  }
+
+  @Test
+  void aNewMapReplacesTheOld() {
+    replicas.put("a", one);
+    replicas.put("a", two);
+    replicas.mark(0, 1);
+    assertThat(one.cardinality()).isZero();
+    assertThat(replicas.stale("a")).isSameAs(two);
+  }
+
+  @Test
+  void clearForgetsAll() {
+    replicas.put("a", one);
+    replicas.clear();
+    assertThat(replicas.byNode()).isEmpty();
+  }
+}

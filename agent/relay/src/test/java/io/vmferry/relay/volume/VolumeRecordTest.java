@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import static org.assertj.core.api.Assertions.assertThat;
+import static org.assertj.core.api.Assertions.assertThatThrownBy;
+
+import com.fasterxml.jackson.databind.json.JsonMapper;
+import io.vmferry.api.Epoch;
+import io.vmferry.api.VolumeState;
+import io.vmferry.relay.volume.VolumeRecord.Held;
+import java.util.UUID;
+import org.junit.jupiter.api.Test;
+
+final class VolumeRecordTest {
+  private static final UUID DOMAIN = new UUID(5, 6);
+
+  private final VolumeRecord created = VolumeRecord.created("vol", new UUID(1, 2), 4096, "a");
+  private final VolumeRecord standby =
+      VolumeRecord.standby("vol", new UUID(1, 2), 4096, new Epoch(1, "a"), DOMAIN);
+  private final VolumeRecord fetching = standby.takenOver(new Epoch(2, "b"), "a");
+
+  @Test
+  void aNewVolumeIsOwnedAndComplete() {
+    assertThat(created.state()).isEqualTo(VolumeState.SERVING);
+    assertThat(created.epoch()).isEqualTo(new Epoch(1, "a"));
+    assertThat(created.held()).isEqualTo(Held.ALL);
+  }
+
+  @Test
+  void aTakeoverNotesTheOriginAndItsReplica() {
+    assertThat(fetching.state()).isEqualTo(VolumeState.FETCHING);
+    assertThat(fetching.origin()).isEqualTo(new VolumeRecord.Origin("a", new Epoch(2, "b")));
+    assertThat(fetching.replicas()).containsExactly("a");
+    assertThat(fetching.held()).isEqualTo(Held.JOURNAL);
+    assertThat(fetching.domain()).isEqualTo(DOMAIN);
+  }
+
+  @Test
+  void aReleaseToTheOriginForgetsIt() {
+    VolumeRecord released = fetching.released(new Epoch(3, "a"));
+    assertThat(released.state()).isEqualTo(VolumeState.RELEASED);
+    assertThat(released.origin()).isNull();
+    assertThat(released.replicas()).isEmpty();
+  }
+
+  @Test
+  void aReleaseToAThirdNodeKeepsTheOriginOfAnIncompleteReplica() {
+    assertThat(fetching.released(new Epoch(3, "c")).origin()).isEqualTo(fetching.origin());
+  }
+
+  @Test
+  void aReleaseForgetsWhereItWasComplete() {
+    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b");
+    VolumeRecord back = released.attached(new Epoch(2, "b"), DOMAIN);
+    assertThat(back.completeAt()).isEqualTo("b");
+    assertThat(back.takenOver(new Epoch(3, "a"), "b").completeAt()).isNull();
+  }
+
+  @Test
+  void completingMovesOnlyAnOwner() {
+    assertThat(fetching.completed().state()).isEqualTo(VolumeState.SERVING);
+    VolumeRecord released = fetching.released(new Epoch(3, "c"));
+    assertThat(released.completed().state()).isEqualTo(VolumeState.RELEASED);
+    assertThat(released.attached(new Epoch(3, "c"), null).completed().state())
+        .isEqualTo(VolumeState.STANDBY);
+    assertThat(released.completed().held()).isEqualTo(Held.ALL);
+  }
+
+  @Test
+  void illegalChangesThrow() {
+    assertThatThrownBy(() -> standby.released(new Epoch(2, "c")))
+        .isInstanceOf(IllegalStateException.class);
+    assertThatThrownBy(() -> created.takenOver(new Epoch(2, "a"), "b"))
+        .isInstanceOf(IllegalStateException.class);
+    assertThatThrownBy(created::dropped).isInstanceOf(IllegalStateException.class);
+  }
+
+  @Test
+  void replicasComeAndGo() {
+    VolumeRecord two = created.withReplica("c").withReplica("b");
+    assertThat(two.replicas()).containsExactlyInAnyOrder("b", "c");
+    assertThat(two.withoutReplica("c").replicas()).containsExactly("b");
+    assertThat(two.withoutReplica("x")).isEqualTo(two);
+  }
+
+  @Test
+  void aDroppedStandbyIsOfNoDomain() {
+    VolumeRecord back = created.released(new Epoch(2, "b")).attached(new Epoch(2, "b"), DOMAIN);
+    assertThat(back.dropped().domain()).isNull();
+    assertThat(back.dropped().state()).isEqualTo(VolumeState.RELEASED);
+    assertThat(back.dropped().held()).isEqualTo(Held.ALL);
+  }
+
+  @Test
+  void survivesJson() throws Exception {
+    JsonMapper json = JsonMapper.builder().build();
+    for (VolumeRecord record : new VolumeRecord[] {created, standby, fetching}) {
+      byte[] text = json.writeValueAsBytes(record);
+      assertThat(json.readValue(text, VolumeRecord.class)).isEqualTo(record);
+    }
+  }
+}

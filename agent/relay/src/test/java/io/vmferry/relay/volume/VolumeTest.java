@@ -1,0 +1,369 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import static io.vmferry.relay.volume.VolumeFixture.BLOCK;
+import static io.vmferry.relay.volume.VolumeFixture.bytes;
+import static io.vmferry.relay.volume.VolumeFixture.filled;
+import static io.vmferry.relay.volume.VolumeFixture.open;
+import static org.assertj.core.api.Assertions.assertThat;
+
+import io.netty.buffer.ByteBuf;
+import io.vmferry.api.Epoch;
+import io.vmferry.api.VolumeState;
+import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.peer.wire.Role;
+import io.vmferry.relay.store.DiskErrors;
+import io.vmferry.relay.store.MemoryBlockFile;
+import io.vmferry.relay.store.MemoryBlockFile.Kind;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.ArrayList;
+import java.util.List;
+import org.junit.jupiter.api.Test;
+
+/** The gate: what becomes of a request in each state, and what each change of state does to it. */
+final class VolumeTest {
+  private static final long SIZE = 8 * BLOCK;
+
+  private final VolumeFixture fixture = new VolumeFixture();
+
+  private static RecordedReply read(NbdSession session, long offset, int length) {
+    RecordedReply reply = new RecordedReply();
+    session.read(offset, length, reply);
+    return reply;
+  }
+
+  private static RecordedReply write(NbdSession session, long offset, ByteBuf data) {
+    RecordedReply reply = new RecordedReply();
+    session.write(offset, data, false, reply);
+    return reply;
+  }
+
+  private static RecordedReply flush(NbdSession session) {
+    RecordedReply reply = new RecordedReply();
+    session.flush(reply);
+    return reply;
+  }
+
+  private static List<IOException> quiesce(Volume volume) {
+    List<IOException> done = new ArrayList<>();
+    volume.quiesce(done::add);
+    return done;
+  }
+
+  private void release(Volume volume, String to) throws IOException {
+    VolumeRecord released = volume.record().released(volume.record().epoch().next(to));
+    fixture.storage.commit(List.of(released));
+    volume.become(released);
+  }
+
+  // ---- SERVING
+
+  @Test
+  void servingAnswersFromTheFile() {
+    NbdSession guest = open(fixture.serving(SIZE), 7);
+
+    assertThat(write(guest, 100, filled(50, 1)).outcome()).isEqualTo("ok");
+    assertThat(read(guest, 100, 50).bytes()).isEqualTo(bytes(50, 1));
+    assertThat(flush(guest).outcome()).isEqualTo("ok");
+    assertThat(fixture.file().unforced()).isZero();
+  }
+
+  // ---- STANDBY
+
+  @Test
+  void aStandbysReadComesFromTheOwnerAndIsNotStored() {
+    NbdSession guest = open(fixture.standby(SIZE), 7);
+
+    RecordedReply reply = read(guest, 0, 512);
+    assertThat(reply.outcome()).isNull();
+    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(512, 9));
+    fixture.peer.reads(Role.DEMAND).get(0).end();
+
+    assertThat(reply.bytes()).isEqualTo(bytes(512, 9));
+    assertThat(fixture.file().log()).isEmpty();
+  }
+
+  @Test
+  void aStandbyFlushesAtOnceAndNeverClaimsAHole() {
+    NbdSession guest = open(fixture.standby(SIZE), 7);
+    RecordedReply status = new RecordedReply();
+    guest.blockStatus(0, SIZE, status);
+
+    assertThat(flush(guest).outcome()).isEqualTo("ok");
+    assertThat(status.extents()).containsExactly(SIZE + " data");
+    assertThat(fixture.events).doesNotContain("takeover wanted");
+  }
+
+  @Test
+  void theFirstChangeAtAStandbyIsHeldAndAsksForTheTakeover() throws IOException {
+    Volume volume = fixture.standby(SIZE);
+    NbdSession guest = open(volume, 7);
+
+    RecordedReply reply = write(guest, 0, filled(BLOCK, 1));
+    assertThat(reply.outcome()).isNull();
+    assertThat(fixture.events).contains("takeover wanted");
+
+    fixture.takeOver(volume, 0);
+    assertThat(reply.outcome()).isEqualTo("ok");
+    assertThat(read(guest, 0, BLOCK).bytes()).isEqualTo(bytes(BLOCK, 1));
+  }
+
+  @Test
+  void aTrimAndAZeroingAtAStandbyAskForTheTakeoverToo() {
+    NbdSession guest = open(fixture.standby(SIZE), 7);
+    RecordedReply trim = new RecordedReply();
+    RecordedReply zero = new RecordedReply();
+    guest.trim(0, BLOCK, false, trim);
+    guest.writeZeroes(0, BLOCK, true, false, false, zero);
+
+    assertThat(trim.outcome()).isNull();
+    assertThat(zero.outcome()).isNull();
+    assertThat(fixture.events.stream().filter("takeover wanted"::equals)).hasSize(2);
+  }
+
+  @Test
+  void whatADeadGuestAskedForIsNeverCarriedOut() throws IOException {
+    Volume volume = fixture.standby(SIZE);
+    NbdSession guest = open(volume, 7);
+    ByteBuf data = filled(BLOCK, 1);
+    RecordedReply reply = write(guest, 0, data);
+
+    guest.closed(false);
+    assertThat(reply.outcome()).isEqualTo("EIO");
+    assertThat(data.refCnt()).isZero();
+    assertThat(volume.hasParkedRequests()).isFalse();
+
+    fixture.takeOver(volume, 0);
+    assertThat(fixture.file().log())
+        .allMatch(operation -> operation.kind() == MemoryBlockFile.Kind.FORCE);
+  }
+
+  @Test
+  void aReadOfADeadGuestIsEndedSoThatItsBufferIsFreed() {
+    NbdSession guest = open(fixture.standby(SIZE), 7);
+    RecordedReply reply = read(guest, 0, 512);
+
+    guest.closed(false);
+    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(512, 9));
+    fixture.peer.reads(Role.DEMAND).get(0).end();
+
+    assertThat(reply.outcome()).isEqualTo("EIO");
+    assertThat(reply.bytes()).isEmpty();
+  }
+
+  @Test
+  void aStandbysReadIsAnsweredOnceWhenTheTakeoverComesInBetween() throws IOException {
+    Volume volume = fixture.standby(SIZE);
+    NbdSession guest = open(volume, 7);
+    RecordedReply reply = read(guest, 0, 2 * BLOCK);
+    var late = fixture.peer.reads(Role.DEMAND).get(0);
+    late.data(0, bytes(BLOCK, 9));
+
+    fixture.takeOver(volume, 2);
+    assertThat(reply.bytes()).isEqualTo(bytes(2 * BLOCK, 0));
+    late.data(BLOCK, bytes(BLOCK, 9));
+    late.end();
+    assertThat(reply.outcome()).isEqualTo("ok");
+    assertThat(reply.bytes()).isEqualTo(bytes(2 * BLOCK, 0));
+  }
+
+  // ---- RELEASED
+
+  @Test
+  void aReleasedReplicaParksAllButFlush() throws IOException {
+    Volume volume = fixture.serving(SIZE);
+    NbdSession guest = open(volume, 7);
+    release(volume, "a");
+
+    RecordedReply read = read(guest, 0, 512);
+    RecordedReply write = write(guest, 0, filled(512, 1));
+    assertThat(flush(guest).outcome()).isEqualTo("ok");
+    assertThat(read.outcome()).isNull();
+    assertThat(write.outcome()).isNull();
+    assertThat(fixture.file().log()).isEmpty();
+    assertThat(fixture.events).contains("takeover wanted");
+  }
+
+  // ---- quiesce
+
+  @Test
+  void quiesceWaitsForTheWriteInFlightAndForcesIt() {
+    Volume volume = fixture.serving(SIZE);
+    NbdSession guest = open(volume, 7);
+    fixture.file().hold();
+    RecordedReply reply = write(guest, 0, filled(BLOCK, 1));
+
+    List<IOException> done = quiesce(volume);
+    assertThat(fixture.file().held()).extracting("kind").containsExactly(Kind.WRITE);
+    fixture.file().release(0);
+    assertThat(reply.outcome()).isEqualTo("ok");
+    assertThat(done).isEmpty();
+    assertThat(fixture.file().held()).extracting("kind").containsExactly(Kind.FORCE);
+    fixture.file().release(0);
+    assertThat(done).containsExactly((IOException) null);
+  }
+
+  @Test
+  void requestsDuringAHandoverAreParkedAndRunWhenItDidNotHappen() {
+    Volume volume = fixture.serving(SIZE);
+    NbdSession guest = open(volume, 7);
+    assertThat(quiesce(volume)).hasSize(1);
+
+    RecordedReply reply = write(guest, 0, filled(BLOCK, 1));
+    assertThat(reply.outcome()).isNull();
+    assertThat(flush(guest).outcome()).isEqualTo("ok");
+    assertThat(fixture.events).doesNotContain("takeover wanted");
+    volume.resume();
+    assertThat(reply.outcome()).isEqualTo("ok");
+  }
+
+  @Test
+  void aReadThatWaitedForABlockIsParkedByTheHandoverAndRunsAfterIt() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 0);
+    NbdSession guest = open(volume, 7);
+    RecordedReply reply = read(guest, 0, BLOCK);
+    quiesce(volume);
+
+    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(BLOCK, 5));
+    assertThat(fixture.file().content()[0]).as("stored while parked").isZero();
+    volume.resume();
+    fixture.peer.reads(Role.DEMAND).get(1).data(0, bytes(BLOCK, 5));
+
+    assertThat(reply.bytes()).isEqualTo(bytes(BLOCK, 5));
+  }
+
+  // ---- completion
+
+  @Test
+  void becomesServingWhenTheLastBlockIsHere() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 7);
+    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
+
+    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
+    fixture.run();
+
+    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
+    assertThat(fixture.storage.record(VolumeFixture.NAME).held()).isEqualTo(VolumeRecord.Held.ALL);
+    assertThat(fixture.events).containsOnlyOnce("complete");
+  }
+
+  @Test
+  void theLastDataIsDurableBeforeTheRecordSaysComplete() throws IOException {
+    fixture.fetching(SIZE, 7);
+    fixture.file().hold();
+    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
+    fixture.file().release(0);
+    fixture.run();
+
+    assertThat(fixture.storage.record(VolumeFixture.NAME).held())
+        .isEqualTo(VolumeRecord.Held.JOURNAL);
+    fixture.file().flow();
+    fixture.run();
+    assertThat(fixture.storage.record(VolumeFixture.NAME).held()).isEqualTo(VolumeRecord.Held.ALL);
+  }
+
+  @Test
+  void aHandoverThatBeginsDuringTheCompletionWins() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 7);
+    fixture.file().hold();
+    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
+    fixture.file().release(0);
+    List<IOException> done = quiesce(volume);
+    fixture.file().flow();
+    fixture.run();
+
+    assertThat(done).containsExactly((IOException) null);
+    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
+    volume.resume();
+    fixture.run();
+    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
+  }
+
+  @Test
+  void aLastBlockThatCameWhileParkedCompletesAfterTheHandoverWasRefused() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 7);
+    fixture.file().hold();
+    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
+    quiesce(volume);
+    fixture.file().flow();
+    fixture.run();
+    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
+
+    volume.resume();
+    fixture.run();
+
+    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
+  }
+
+  @Test
+  void aRelayKilledBetweenLastBlockAndRecordCompletesAfterItsStart() throws IOException {
+    fixture.fetching(SIZE, 7);
+    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
+    fixture.loop.kill();
+
+    VolumeFixture next = fixture.restarted();
+    next.run();
+
+    assertThat(next.volumes.byName(VolumeFixture.NAME).record().state())
+        .isEqualTo(VolumeState.SERVING);
+  }
+
+  @Test
+  void aStandbyThatStillCopiesBecomesCompleteAndStaysAStandby() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 7);
+    release(volume, "c");
+    VolumeRecord attached = volume.record().attached(new Epoch(3, "c"), null);
+    fixture.storage.commit(List.of(attached));
+    volume.become(attached);
+
+    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
+    fixture.run();
+    fixture.peer.reads(Role.BULK).stream()
+        .findFirst()
+        .ifPresent(call -> call.data(7 * BLOCK, bytes(BLOCK, 1)));
+    fixture.run();
+
+    assertThat(volume.record().state()).isEqualTo(VolumeState.STANDBY);
+    assertThat(volume.record().held()).isEqualTo(VolumeRecord.Held.ALL);
+  }
+
+  // ---- trouble
+
+  @Test
+  void aBrokenDiskEndsTheVolumeAndEveryRequestThatWaits() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 0);
+    NbdSession guest = open(volume, 7);
+    RecordedReply waiting = read(guest, 0, BLOCK);
+    fixture.file().failNext(Kind.WRITE, DiskErrors.io());
+
+    RecordedReply failed = write(guest, BLOCK, filled(BLOCK, 1));
+
+    assertThat(failed.outcome()).isEqualTo("EIO");
+    assertThat(waiting.outcome()).isEqualTo("EIO");
+    assertThat(volume.failure()).contains("vol").contains("check the disk");
+    assertThat(flush(guest).outcome()).isEqualTo("EIO");
+  }
+
+  @Test
+  void aLostLinkIsNoError() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 0);
+    NbdSession guest = open(volume, 7);
+    RecordedReply reply = read(guest, 0, BLOCK);
+    fixture.peer.cut();
+    fixture.run(Duration.ofSeconds(10));
+    assertThat(reply.outcome()).isNull();
+
+    fixture.peer.repair();
+    volume.linkUp("a");
+    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(BLOCK, 3));
+    assertThat(reply.bytes()).isEqualTo(bytes(BLOCK, 3));
+  }
+
+  @Test
+  void clientsAreTold() {
+    NbdSession guest = open(fixture.serving(SIZE), 7);
+    guest.closed(true);
+    assertThat(fixture.events).containsSubsequence("clients 1", "clients 0");
+  }
+}

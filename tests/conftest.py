@@ -1,0 +1,61 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of all tests that use the lab, and what is shown and kept of it when one fails."""
+
+import re
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).resolve().parent))
+
+from lab import timeline  # noqa: E402
+from lab.cluster import Cluster  # noqa: E402
+from lab.lab import Lab  # noqa: E402
+from lab.passthrough import Passthrough  # noqa: E402
+from lab.paths import TARGET  # noqa: E402
+
+SHOWN_LINES = 80  # of the timeline, for a failed test
+
+
+@pytest.fixture
+def lab(request):
+    """A lab of its own for each test: it takes less than a second."""
+    with Lab() as running:
+        yield running
+        timeline.keep(_kept(request.node))
+
+
+@pytest.fixture
+def passthrough(lab):
+    with Passthrough(lab) as storage:
+        yield storage
+
+
+@pytest.fixture(scope="module")
+def _shared_cluster():
+    with Cluster() as running:
+        yield running
+
+
+@pytest.fixture
+def cluster(_shared_cluster, request):
+    """vmferry on both hosts, as new for each test; the processes are shared by a module's tests, for their start
+    takes seconds."""
+    _shared_cluster.lab.note(f"---- {request.node.name}")
+    yield _shared_cluster
+    timeline.keep(_kept(request.node))
+    _shared_cluster.clear()
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    report = (yield).get_result()
+    if report.failed and {"lab", "cluster"} & set(getattr(item, "funcargs", {})):
+        entries = timeline.merged()[-SHOWN_LINES:]
+        text = "\n".join(map(str, entries))
+        report.sections.append((f"last {len(entries)} lines of both hosts (all: {_kept(item)})", text))
+
+
+def _kept(item):
+    return TARGET / "logs" / re.sub(r"\W+", "-", item.nodeid).strip("-")
