@@ -50,6 +50,14 @@ stdio_handler = "file"
 migration_host = "{address}"
 """
 
+# libvirtd refuses to start its QEMU driver without this user, whatever qemu.conf says. On a compute node it comes with
+# libvirt-daemon-system, which the lab does without (packages.py).
+QEMU_USER = "libvirt-qemu"
+ACCOUNTS = {
+    "passwd": f"{QEMU_USER}:x:64055:64055::/nonexistent:/usr/sbin/nologin\n",
+    "group": f"{QEMU_USER}:x:64055:\n",
+}
+
 # Nothing of the environment of whoever runs the lab gets into a host.
 ENVIRONMENT = {
     "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
@@ -165,6 +173,10 @@ class Host:
         (self.folder / "own-folders").write_text("".join(f"{path}\n" for path in OWN_FOLDERS))
         lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in peers)]
         (self.folder / "hosts").write_text("\n".join(lines) + "\n")
+        for file, account in ACCOUNTS.items():
+            lines = Path("/etc", file).read_text().splitlines(keepends=True)
+            others = [line for line in lines if not line.startswith(f"{QEMU_USER}:")]
+            (self.folder / file).write_text("".join([*others, account]))
         for path in OWN_FOLDERS:
             (self.folder / f"root{path}").mkdir(parents=True)
         libvirt = self.folder / "root/etc/libvirt"

@@ -9,7 +9,9 @@ hostname "$name"
 ip link set lo up
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/lab
-mount --bind "$folder/hosts" /etc/hosts
+for file in hosts passwd group; do
+  mount --bind "$folder/$file" "/etc/$file"
+done
 while read -r path; do
   mount --bind "$folder/root$path" "$path"
 done <"$folder/own-folders"
