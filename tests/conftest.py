@@ -55,7 +55,10 @@ def pytest_runtest_makereport(item, call):
         entries = timeline.merged()[-SHOWN_LINES:]
         text = "\n".join(map(str, entries))
         report.sections.append((f"last {len(entries)} lines of both hosts (all: {_kept(item)})", text))
+    if report.failed and "cluster" in getattr(item, "funcargs", {}):
+        report.sections.append(("what both relays say", item.funcargs["cluster"].describe()))
 
 
 def _kept(item):
-    return TARGET / "logs" / re.sub(r"\W+", "-", item.nodeid).strip("-")
+    run = getattr(item, "execution_count", 1)  # set when tests/all repeats a test
+    return TARGET / "logs" / (re.sub(r"\W+", "-", item.nodeid).strip("-") + (f"-run-{run}" if run > 1 else ""))

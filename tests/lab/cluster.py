@@ -2,6 +2,7 @@
 """A lab with vmferry on both hosts that many tests use one after the other, and what they all ask of a move."""
 
 import itertools
+import json
 import shutil
 import time
 
@@ -96,6 +97,18 @@ class Cluster:
             return volume and volume["waitingFor"]
 
         return wait_for(waiting, STATE_TIMEOUT, f"volume {name} on {host.name} waits for something")
+
+    def describe(self):
+        """What both relays say of their volumes, for people; never raises."""
+        lines = []
+        for node in self.product.nodes:
+            try:
+                volumes = node.relay.get("/v1/status")["volumes"]
+            except (OSError, ControlError) as error:
+                lines.append(f"{node.host.name}: {error}")
+            else:
+                lines += [f"{node.host.name}: {json.dumps(volume)}" for volume in volumes]
+        return "\n".join(lines)
 
     def timeline(self, host, process, *subjects):
         """What "relay" or "agent" of a host noted about these domains or volumes, oldest first."""

@@ -23,6 +23,7 @@ NEEDED = {
     "/usr/bin/nsenter": "util-linux",
     "/usr/lib/python3/dist-packages/nbd.py": "python3-libnbd",
     "/usr/lib/python3/dist-packages/pytest/__init__.py": "python3-pytest",
+    "/usr/lib/python3/dist-packages/pytest_rerunfailures.py": "python3-pytest-rerunfailures",
     "/usr/bin/curl": "curl",  # vmferry's libvirt hook calls it
     "/usr/bin/java": "openjdk-17-jre-headless",
 }

@@ -12,8 +12,8 @@ from .waiting import wait_for
 
 NBD_SOCKET = "/run/vmferry/nbd.sock"  # the same on every host
 MEMORY_MIB = 256
-BOOT_TIMEOUT = 30  # seconds; 2-3 on an idle machine
-ANSWER_TIMEOUT = 30  # seconds; `sum` waits for I/O in flight
+BOOT_TIMEOUT = 60  # seconds; 2-3 on an idle machine
+ANSWER_TIMEOUT = 90  # seconds; `sum` waits for I/O in flight, and that for the disk of a busy machine
 MIGRATION_TIMEOUT = 120  # seconds; 1-3 on an idle machine
 
 # The kind of the last line that the load answers to a command, where it isn't the command's name.

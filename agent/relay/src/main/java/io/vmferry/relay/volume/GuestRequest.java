@@ -38,6 +38,12 @@ final class GuestRequest {
   /** ZERO: rather fail with ENOTSUP than wait for the network. */
   final boolean fast;
 
+  /** Where it stands in {@link OpenRequests}, which alone uses these. */
+  long begun;
+
+  GuestRequest older;
+  GuestRequest newer;
+
   private final VolumeSession session;
   private final NbdSession.Reply reply;
 
@@ -85,7 +91,7 @@ final class GuestRequest {
 
   void succeed() {
     if (alive()) {
-      releaseData();
+      ended();
       reply.success();
     } else {
       drop();
@@ -93,7 +99,7 @@ final class GuestRequest {
   }
 
   void fail(NbdError error, String why) {
-    releaseData();
+    ended();
     reply.fail(error, why);
   }
 
@@ -104,9 +110,16 @@ final class GuestRequest {
     fail(NbdError.EIO, "the connection is gone");
   }
 
-  private void releaseData() {
+  private void ended() {
+    session.ended(this);
     if (data != null) {
       data.release();
     }
+  }
+
+  /** For people. */
+  @Override
+  public String toString() {
+    return kind == Kind.FLUSH ? "FLUSH" : kind + " of " + length + " bytes at " + offset;
   }
 }

@@ -75,7 +75,11 @@ public final class Volume implements NbdExport {
       Function<String, BulkLane> lanes,
       Events events) {}
 
+  /** A request of a healthy disk takes milliseconds; a busy one may take a second. */
+  private static final Duration SLOW_DISK = Duration.ofSeconds(3);
+
   private final Shared shared;
+  private final OpenRequests openRequests;
   private final BlockGrid grid;
   private final BlockFile file;
   private final LocalClients clients;
@@ -101,6 +105,7 @@ public final class Volume implements NbdExport {
 
   Volume(Shared shared, VolumeStorage.Replica replica) {
     this.shared = shared;
+    this.openRequests = new OpenRequests(shared.loop());
     this.record = replica.record();
     this.grid = new BlockGrid(record.size());
     this.file = replica.file();
@@ -135,6 +140,10 @@ public final class Volume implements NbdExport {
     VolumeSession session = new VolumeSession(this, clients.connected(client));
     shared.events().clientsChanged(this);
     return session;
+  }
+
+  OpenRequests openRequests() {
+    return openRequests;
   }
 
   void closed(LocalClients.Client client, boolean orderly) {
@@ -668,8 +677,15 @@ public final class Volume implements NbdExport {
     if (trouble != null) {
       return trouble;
     }
-    if (fetched != null && !held.isFull()) {
-      return fetched.waitingFor();
+    String network = fetched != null && !held.isFull() ? fetched.waitingFor() : null;
+    if (network != null) {
+      return network;
+    }
+    String slow = isOwner() && !parked ? openRequests.olderThan(SLOW_DISK) : null;
+    if (slow != null) {
+      return slow
+          + "; check the disk of this node"
+          + (fetched == null ? "" : " and that of node " + fetched.originNode());
     }
     if (record.state() == VolumeState.RELEASED && hasParkedRequests()) {
       return "the volume is owned by node " + record.epoch().owner() + "; I/O here is held";

@@ -20,6 +20,11 @@ final class VolumeSession implements NbdSession {
     return closed;
   }
 
+  /** A request was answered or dropped. */
+  void ended(GuestRequest request) {
+    volume.openRequests().end(request);
+  }
+
   @Override
   public void read(long offset, int length, ReadReply reply) {
     submit(Kind.READ, offset, length, null, false, reply);
@@ -33,8 +38,7 @@ final class VolumeSession implements NbdSession {
   @Override
   public void writeZeroes(
       long offset, long length, boolean mayPunch, boolean fast, boolean fua, Reply reply) {
-    volume.submit(
-        new GuestRequest(this, Kind.ZERO, offset, length, null, fua, mayPunch, fast, reply));
+    begin(new GuestRequest(this, Kind.ZERO, offset, length, null, fua, mayPunch, fast, reply));
   }
 
   @Override
@@ -65,6 +69,11 @@ final class VolumeSession implements NbdSession {
   }
 
   private void submit(Kind kind, long offset, long length, ByteBuf data, boolean fua, Reply reply) {
-    volume.submit(new GuestRequest(this, kind, offset, length, data, fua, true, false, reply));
+    begin(new GuestRequest(this, kind, offset, length, data, fua, true, false, reply));
+  }
+
+  private void begin(GuestRequest request) {
+    volume.openRequests().begin(request);
+    volume.submit(request);
   }
 }

@@ -185,6 +185,30 @@ final class VolumeTest {
     assertThat(fixture.events).contains("takeover wanted");
   }
 
+  // ---- a disk that doesn't answer
+
+  @Test
+  void saysWhichRequestTheDiskDoesNotAnswer() {
+    Volume volume = fixture.serving(SIZE);
+    NbdSession guest = open(volume, 7);
+    fixture.file().hold();
+    write(guest, BLOCK, filled(BLOCK, 1));
+    fixture.run(Duration.ofSeconds(2));
+    flush(guest);
+    assertThat(volume.status().waitingFor()).isNull();
+    fixture.run(Duration.ofSeconds(2));
+    assertThat(volume.status().waitingFor())
+        .isEqualTo(
+            "WRITE of 4096 bytes at 4096 has not ended for 4 s; check the disk of this node");
+
+    fixture.file().release(0);
+    assertThat(volume.status().waitingFor()).isNull();
+    fixture.run(Duration.ofSeconds(1));
+    assertThat(volume.status().waitingFor()).startsWith("FLUSH has not ended for 3 s");
+    fixture.file().release(0);
+    assertThat(volume.status().waitingFor()).isNull();
+  }
+
   // ---- quiesce
 
   @Test
