@@ -2,7 +2,6 @@
 package io.vmferry.api;
 
 import com.fasterxml.jackson.core.type.TypeReference;
-import io.netty.handler.codec.http.HttpMethod;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -34,30 +33,6 @@ public final class AgentClient implements AutoCloseable {
   public CompletableFuture<GuestStatus> guest(String volume) {
     return http.getJson(
         "/v1/volumes/" + UnixHttpClient.encode(volume) + "/guest", new TypeReference<>() {});
-  }
-
-  /**
-   * Reports a call of libvirt's QEMU hook.
-   *
-   * @param domain the hook's first argument: libvirt's name of the domain
-   * @param operation the second, for example {@code migrate}
-   * @param subOperation the third, for example {@code begin}
-   * @param extra the fourth, for example {@code -}
-   * @param domainXml the hook's standard input
-   * @return text for the hook's standard output; a failure's message is for its standard error
-   */
-  public CompletableFuture<String> hook(
-      String domain, String operation, String subOperation, String extra, String domainXml) {
-    String path =
-        "/v1/hooks/qemu/"
-            + UnixHttpClient.encode(domain)
-            + "/"
-            + UnixHttpClient.encode(operation)
-            + "/"
-            + UnixHttpClient.encode(subOperation)
-            + "?extra="
-            + UnixHttpClient.encode(extra);
-    return http.text(HttpMethod.POST, path, domainXml);
   }
 
   /**
