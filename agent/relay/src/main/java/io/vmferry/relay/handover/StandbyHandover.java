@@ -75,6 +75,9 @@ public final class StandbyHandover {
   /** One volume as the owner released it. */
   private record Granted(Volume volume, Epoch epoch, BlockMap stale) {}
 
+  /** The same with what this replica then holds. */
+  private record Planned(Granted granted, BlockMap held) {}
+
   /** What was made durable for one volume. */
   private record Prepared(
       Granted granted, VolumeRecord record, VolumeStorage.HeldMaps maps, BlockMap originStale) {}
@@ -317,9 +320,9 @@ public final class StandbyHandover {
                 return null;
               }
               // What is held is read here, on the loop, at this change's turn.
-              Map<Granted, BlockMap> held = new HashMap<>();
-              granted.forEach(each -> held.put(each, heldAfter(each)));
-              return () -> prepare(granted, held, origin);
+              List<Planned> planned =
+                  granted.stream().map(each -> new Planned(each, heldAfter(each))).toList();
+              return () -> prepare(planned, origin);
             },
             (prepared, error) -> {
               if (error != null) {
@@ -351,17 +354,17 @@ public final class StandbyHandover {
   }
 
   /** On a disk thread. The records come last: they make the maps count. */
-  private List<Prepared> prepare(List<Granted> granted, Map<Granted, BlockMap> held, String origin)
-      throws IOException {
+  private List<Prepared> prepare(List<Planned> planned, String origin) throws IOException {
     List<Prepared> prepared = new ArrayList<>();
-    for (Granted each : granted) {
+    for (Planned plan : planned) {
+      Granted each = plan.granted();
       VolumeRecord record = each.volume().record().takenOver(each.epoch(), origin);
       VolumeStorage storage = volumes.shared().storage();
       prepared.add(
           new Prepared(
               each,
               record,
-              storage.beginFetching(record, each.epoch(), held.get(each)),
+              storage.beginFetching(record, each.epoch(), plan.held()),
               storage.staleMap(record, origin, true)));
     }
     volumes.shared().storage().commit(prepared.stream().map(Prepared::record).toList());
