@@ -120,12 +120,16 @@ class Service:
             wait_for(self._reaped, GONE_TIMEOUT, f"{self.name} on {self._host.name} is gone", interval=0.005)
 
     def pause(self):
-        """Stops the process where it is (SIGSTOP)."""
+        """Stops the process where it is (SIGSTOP). nsenter stops itself then, and takes its child along when it goes
+        on."""
         self.signal(signal.SIGSTOP)
+        wait_for(lambda: is_stopped(self._entry.pid), 5, f"{self.name} on {self._host.name} is paused", interval=0.002)
+
+    @property
+    def paused(self):
+        return self.running and is_stopped(self._entry.pid)
 
     def resume(self):
-        # nsenter stops itself when its child is stopped, and takes the child along when it goes on.
-        wait_for(lambda: is_stopped(self._entry.pid), 5, f"{self.name} on {self._host.name} is paused", interval=0.002)
         self._entry.send_signal(signal.SIGCONT)
 
     def _reaped(self):
