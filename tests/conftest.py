@@ -19,6 +19,11 @@ from lab.relays import Relays  # noqa: E402
 SHOWN_LINES = 80  # of the timeline, for a failed test
 
 
+def pytest_addoption(parser):
+    parser.addoption("--partitions", choices=["sample", "whole"], default="sample", help="which partition cases to run")
+    parser.addoption("--partition-seed", type=int, default=1, help="what the sample of partition cases is drawn from")
+
+
 @pytest.fixture
 def lab(request):
     """A lab of its own for each test: it takes less than a second."""
