@@ -4,7 +4,7 @@
 from lab.soak import Soak
 
 MIGRATIONS = 5
-SEED = 3  # kills a relay and an agent on both sides, a libvirtd, and cuts the link
+SEED = 7  # kills relays of both sides, in fetch mode too, and libvirtds of both, and cuts the link
 
 
 def test_five_migrations_with_random_kills_and_cuts(cluster):
