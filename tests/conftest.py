@@ -14,8 +14,14 @@ from lab.cluster import Cluster  # noqa: E402
 from lab.lab import Lab  # noqa: E402
 from lab.passthrough import Passthrough  # noqa: E402
 from lab.paths import TARGET  # noqa: E402
+from lab.relays import Relays  # noqa: E402
 
 SHOWN_LINES = 80  # of the timeline, for a failed test
+
+
+def pytest_addoption(parser):
+    parser.addoption("--partitions", choices=["sample", "whole"], default="sample", help="which partition cases to run")
+    parser.addoption("--partition-seed", type=int, default=1, help="what the sample of partition cases is drawn from")
 
 
 @pytest.fixture
@@ -48,10 +54,24 @@ def cluster(_shared_cluster, request):
     _shared_cluster.clear()
 
 
+@pytest.fixture(scope="module")
+def _shared_relays():
+    with Relays() as running:
+        yield running
+
+
+@pytest.fixture
+def relays(_shared_relays, request):
+    """Two relays without agents; each test has volumes of its own and leaves both relays as it found them."""
+    _shared_relays.lab.note(f"---- {request.node.name}")
+    yield _shared_relays
+    timeline.keep(_kept(request.node))
+
+
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    if report.failed and {"lab", "cluster"} & set(getattr(item, "funcargs", {})):
+    if report.failed and {"lab", "cluster", "relays"} & set(getattr(item, "funcargs", {})):
         entries = timeline.merged()[-SHOWN_LINES:]
         text = "\n".join(map(str, entries))
         report.sections.append((f"last {len(entries)} lines of both hosts (all: {_kept(item)})", text))

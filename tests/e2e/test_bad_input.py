@@ -16,46 +16,20 @@ from contextlib import contextmanager
 import nbd
 import pytest
 
-from lab import timeline
-from lab.lab import Lab
 from lab.nbd_client import BLOCK, MIB, NbdClient, assert_content
-from lab.paths import REPOSITORY, TARGET
-from lab.product import CONFIG, JVM, PEER_PORT, ControlError, Product
+from lab.paths import REPOSITORY
+from lab.product import CONFIG, JVM, PEER_PORT, ControlError
+from lab.relays import FROZEN, LINK_TIMEOUT, fill_volume, peer
 from lab.vm import NBD_SOCKET
 from lab.waiting import wait_for
 
-LINK_TIMEOUT = 15  # seconds; the longest back-off is 5
-FROZEN = 1  # bytes per second: the background copy stands still after its first request
 PKI = "/etc/vmferry/pki"
 STATE = "/var/lib/vmferry"
 
 
-@pytest.fixture(scope="module")
-def lab():
-    with Lab() as running:
-        yield running
-        timeline.keep(TARGET / "logs" / "e2e-test_bad_input")
-
-
-@pytest.fixture(scope="module")
-def relays(lab):
-    with Product(lab, services=["relay"]) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def calm(request, lab, relays):
-    """Every test begins with both relays up and linked."""
-    lab.note(f"test {request.node.name}")
-    for node in relays.nodes:
-        if not node.running("relay"):
-            node.start("relay")
-    for node in relays.nodes:
-        wait_for(lambda node=node: peer(node)["up"], LINK_TIMEOUT, f"{node.host.name} is linked")
-
-
-def peer(node):
-    return node.relay.get("/v1/status")["peers"][0]
+def calm(relays):
+    relays.calm()
 
 
 def inside(node, path):
@@ -66,12 +40,7 @@ def inside(node, path):
 def make_volume(node, name, size, seed=1):
     """A volume full of data, closed again; returns its content."""
     image = random.Random(seed).randbytes(size)
-    node.relay.post("/v1/volumes", {"name": name, "size": size})
-    with NbdClient(node, name) as client:
-        for offset in range(0, size, MIB):
-            client.write(offset, image[offset : offset + MIB])
-        client.flush()
-    wait_for(lambda: node.volume(name)["clients"] == 0, 5, f"nobody has {name} open")
+    fill_volume(node, name, size, [(0, image)])
     return image
 
 
@@ -159,7 +128,7 @@ def test_a_broken_request_after_a_good_handshake_ends_that_connection_only(relay
 # ---- peers
 
 
-def test_garbage_on_the_peer_port_ends_that_connection_only(lab, relays):
+def test_garbage_on_the_peer_port_ends_that_connection_only(relays):
     program = (
         "import random, socket, sys\n"
         "for seed in range(5):\n"
@@ -170,11 +139,11 @@ def test_garbage_on_the_peer_port_ends_that_connection_only(lab, relays):
         "    except (BrokenPipeError, ConnectionResetError): pass\n"
     )
     with unharmed(relays.b):
-        lab.a.run(["/usr/bin/python3", "-c", program])
+        relays.a.host.run(["/usr/bin/python3", "-c", program])
         assert peer(relays.b)["up"] and peer(relays.a)["up"]
 
 
-def test_a_peer_without_a_certificate_is_refused(lab, relays):
+def test_a_peer_without_a_certificate_is_refused(relays):
     program = (
         "import socket, ssl\n"
         f"context = ssl.create_default_context(cafile='{PKI}/ca.crt')\n"
@@ -183,7 +152,7 @@ def test_a_peer_without_a_certificate_is_refused(lab, relays):
         "  peer.recv(1)\n"
     )
     with unharmed(relays.b):
-        result = lab.a.run(["/usr/bin/python3", "-c", program], check=False, timeout=20)
+        result = relays.a.host.run(["/usr/bin/python3", "-c", program], check=False, timeout=20)
         assert "ALERT_CERTIFICATE_REQUIRED" in result.stderr.upper()
         assert peer(relays.b)["up"]
 
@@ -243,7 +212,7 @@ def run_relay(node, config, text):
     return node.host.run([*JVM, "relay", "--config", config], check=False, timeout=30)
 
 
-def test_all_problems_of_a_configuration_are_said_at_once(lab, relays):
+def test_all_problems_of_a_configuration_are_said_at_once(relays):
     sample = REPOSITORY / "config/samples/invalid/all-wrong.yaml"
     expected = re.findall(r"^# expect: (line .*)$", sample.read_text(), re.MULTILINE)
     result = run_relay(relays.a, "/run/lab/wrong.yaml", sample.read_text())
@@ -275,10 +244,10 @@ def test_a_second_relay_with_another_port_refuses_too(relays):
             client.read(0, 512)
 
 
-def test_a_state_directory_that_is_read_only_stops_the_start(lab, relays):
+def test_a_state_directory_that_is_read_only_stops_the_start(relays):
     for folder in ("state", "run"):
         inside(relays.a, f"/run/lab/ro/{folder}").mkdir(parents=True)
-    lab.a.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/run/lab/ro/state"])
+    relays.a.host.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/run/lab/ro/state"])
     config = inside(relays.a, CONFIG).read_text().replace(f":{PEER_PORT}\npeers", ":7998\npeers")
     config += "paths:\n  state: /run/lab/ro/state\n  run: /run/lab/ro/run\n"
     with unharmed(relays.a):
@@ -333,17 +302,17 @@ def test_a_broken_state_file_stops_its_volume_only(relays, damage, request):
 
 
 @contextmanager
-def small_disk(lab, relays, size):
+def small_disk(relays, size):
     """hostb's volumes are on a small disk of their own."""
     relays.b.stop("relay")
-    lab.b.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", STATE])
+    relays.b.host.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", STATE])
     relays.b.start("relay")
     wait_for(lambda: peer(relays.b)["up"] and peer(relays.a)["up"], LINK_TIMEOUT, "linked")
     try:
         yield inside(relays.b, STATE)
     finally:
         relays.b.kill("relay")
-        lab.b.run(["umount", STATE])
+        relays.b.host.run(["umount", STATE])
 
 
 def attach(relays, name):
@@ -352,9 +321,9 @@ def attach(relays, name):
     return domain
 
 
-def test_a_disk_without_room_refuses_the_standby(lab, relays):
+def test_a_disk_without_room_refuses_the_standby(relays):
     make_volume(relays.a, "too-big", 8 * MIB)
-    with small_disk(lab, relays, 4 * MIB):
+    with small_disk(relays, 4 * MIB):
         with pytest.raises(ControlError, match="MiB free for volumes and 8 MiB are needed") as refusal:
             attach(relays, "too-big")
         assert refusal.value.code == "NO_SPACE"
@@ -362,9 +331,9 @@ def test_a_disk_without_room_refuses_the_standby(lab, relays):
     assert relays.a.volume("too-big")["state"] == "SERVING"
 
 
-def test_a_disk_that_is_full_holds_the_copy_until_there_is_room(lab, relays):
+def test_a_disk_that_is_full_holds_the_copy_until_there_is_room(relays):
     image = bytearray(make_volume(relays.a, "squeezed", 8 * MIB))
-    with small_disk(lab, relays, 24 * MIB) as disk:
+    with small_disk(relays, 24 * MIB) as disk:
         domain = attach(relays, "squeezed")
         relays.b.relay.put("/v1/rate", {"bytesPerSecond": FROZEN})
         relays.b.relay.post(f"/v1/takeovers/{domain}", None)

@@ -8,13 +8,11 @@ import random
 import subprocess
 import sys
 import time
-import uuid
 from pathlib import Path
 
 import pytest
 
-from lab import nbd_holder, timeline
-from lab.lab import Lab
+from lab import nbd_holder
 from lab.nbd_client import (
     BLOCK,
     MIB,
@@ -24,51 +22,33 @@ from lab.nbd_client import (
     assert_same,
     content,
 )
-from lab.paths import TARGET
-from lab.product import Product
+from lab.relays import (
+    FROZEN,
+    await_complete,
+    await_link,
+    fill_volume,
+    is_complete,
+    link_up,
+    set_rate,
+    take_over,
+)
 from lab.vm import NBD_SOCKET
 from lab.waiting import wait_for
 
 RATE_MBIT = 100
 DELAY_MS = 10  # one way
 
-# Nothing comes in the background after the first request (256 KiB, from offset 0), which brings the cap into debt.
-FROZEN = 1  # bytes per second
-
 COMPLETE_TIMEOUT = 60  # seconds
 NOTICED = 10  # seconds, from a dead line to `up: false`: 5 silent beats of a second, on a busy machine
-BACK = 15  # seconds, from a healed line to `up: true`: the longest back-off is 5
 
 TIB = 1 << 40
 MEMORY_LIMIT = 480 * MIB  # of a relay with 256 MiB heap that serves a 1 TiB volume
 START_LIMIT = 8  # seconds for a relay with such a volume; a JVM alone takes 1 to 3 on a busy machine
 
 
-@pytest.fixture(scope="module")
-def lab():
-    with Lab() as running:
-        yield running
-        timeline.keep(TARGET / "logs" / "e2e-test_two_relays")
-
-
-@pytest.fixture(scope="module")
-def relays(lab):
-    with Product(lab, services=["relay"]) as running:
-        yield running
-
-
 @pytest.fixture(autouse=True)
-def calm(request, lab, relays):
-    """Every test begins with both relays up and linked over a healthy WAN."""
-    lab.note(f"test {request.node.name}")
-    lab.wan.heal()
-    lab.wan.set(delay_ms=DELAY_MS, rate_mbit=RATE_MBIT, loss_percent=0)
-    for node in relays.nodes:
-        if not node.running("relay"):
-            node.start("relay")
-        set_rate(node, None)
-    for node in relays.nodes:
-        wait_for(lambda node=node: link_up(node), BACK, f"{node.host.name} is linked")
+def calm(relays):
+    relays.calm(DELAY_MS, RATE_MBIT)
 
 
 # ---- what the tests say
@@ -80,13 +60,7 @@ def random_bytes(length, seed):
 
 def make_volume(node, name, size, islands):
     """A volume with data at some places, closed again; returns its content."""
-    node.relay.post("/v1/volumes", {"name": name, "size": size})
-    with NbdClient(node, name) as client:
-        for offset, data in islands:
-            for start in range(0, len(data), MIB):
-                client.write(offset + start, data[start : start + MIB])
-        client.flush()
-    wait_for(lambda: node.volume(name)["clients"] == 0, 5, f"nobody has {name} open")
+    fill_volume(node, name, size, islands)
     if size >= TIB:
         return None
     image = bytearray(size)
@@ -99,40 +73,10 @@ def make_full_volume(node, name, size, seed=1):
     return make_volume(node, name, size, [(0, random_bytes(size, seed))])
 
 
-def take_over(source, destination, name, rate=None):
-    """Moves a volume that nobody has open, as the agent at the destination does when it sees the guest run."""
-    set_rate(destination, rate)
-    domain = str(uuid.uuid4())
-    destination.relay.post("/v1/standbys", {"domain": domain, "volumes": [name], "owner": source.host.name})
-    assert destination.volume(name)["state"] == "STANDBY"
-    destination.relay.post(f"/v1/takeovers/{domain}", None)
-    assert destination.volume(name)["state"] in ("FETCHING", "SERVING")
-    assert source.volume(name)["state"] == "RELEASED"
-
-
-def set_rate(node, rate):
-    node.relay.put("/v1/rate", {"bytesPerSecond": rate})
-
-
-def is_complete(node, name):
-    volume = node.volume(name)
-    assert volume["failure"] is None
-    return volume["state"] == "SERVING"
-
-
-def await_complete(node, name):
-    wait_for(lambda: is_complete(node, name), COMPLETE_TIMEOUT, f"{name} is complete at {node.host.name}", 0.1)
-
-
 def fetched(node, name):
     """Bytes that came over the WAN, as the relay counts them."""
     fetch = node.volume(name)["fetch"]
     return fetch["demand"] + fetch["background"]
-
-
-def link_up(node):
-    [peer] = node.relay.get("/v1/status")["peers"]
-    return peer["up"]
 
 
 def assert_equal(node, name, image):
@@ -143,8 +87,8 @@ def assert_equal(node, name, image):
 class Traffic:
     """Bytes that the WAN delivered in one direction since this was made."""
 
-    def __init__(self, lab, direction):
-        self._wan, self._direction = lab.wan, direction
+    def __init__(self, relays, direction):
+        self._wan, self._direction = relays.wan, direction
         self._before = self._now()
 
     def _now(self):
@@ -184,7 +128,7 @@ class Holder:
 # ---- every read equals the reference
 
 
-def test_every_read_equals_the_reference_while_the_copy_runs(lab, relays):
+def test_every_read_equals_the_reference_while_the_copy_runs(relays):
     image = make_full_volume(relays.a, "steady", 48 * MIB)
     take_over(relays.a, relays.b, "steady", rate=6 * MIB)
     load = RandomLoad(relays.b, "steady", image, seed=11)
@@ -197,23 +141,23 @@ def test_every_read_equals_the_reference_while_the_copy_runs(lab, relays):
     assert_equal(relays.b, "steady", image)
 
 
-def test_every_read_equals_the_reference_with_loss_and_a_changing_rate(lab, relays):
+def test_every_read_equals_the_reference_with_loss_and_a_changing_rate(relays):
     image = make_full_volume(relays.a, "lossy", 32 * MIB)
-    lab.wan.set(loss_percent=1)
+    relays.wan.set(loss_percent=1)
     take_over(relays.a, relays.b, "lossy", rate=6 * MIB)
     load = RandomLoad(relays.b, "lossy", image, seed=12)
     changes = [(1, 20), (2, 200), (3, 5), (4, 100)]  # seconds, Mbit/s
     load.run(
         lambda: is_complete(relays.b, "lossy"),
         COMPLETE_TIMEOUT,
-        at=[(second, lambda rate=rate: lab.wan.set(rate_mbit=rate)) for second, rate in changes],
+        at=[(second, lambda rate=rate: relays.wan.set(rate_mbit=rate)) for second, rate in changes],
     )
-    assert lab.wan.show()["ab"].dropped_loss > 0
-    lab.wan.set(loss_percent=0)
+    assert relays.wan.show()["ab"].dropped_loss > 0
+    relays.wan.set(loss_percent=0)
     assert_equal(relays.b, "lossy", image)
 
 
-def test_every_read_equals_the_reference_when_the_wan_is_cut_and_healed(lab, relays):
+def test_every_read_equals_the_reference_when_the_wan_is_cut_and_healed(relays):
     image = make_full_volume(relays.a, "cut", 32 * MIB)
     take_over(relays.a, relays.b, "cut", rate=3 * MIB)
     load = RandomLoad(relays.b, "cut", image, seed=13)
@@ -221,8 +165,8 @@ def test_every_read_equals_the_reference_when_the_wan_is_cut_and_healed(lab, rel
         lambda: is_complete(relays.b, "cut"),
         COMPLETE_TIMEOUT,
         at=[
-            (1.5, in_fetch_mode(relays.b, "cut", lab.wan.cut)),
-            (4.5, in_fetch_mode(relays.b, "cut", lab.wan.heal)),
+            (1.5, in_fetch_mode(relays.b, "cut", relays.wan.cut)),
+            (4.5, in_fetch_mode(relays.b, "cut", relays.wan.heal)),
             (4.6, lambda: set_rate(relays.b, None)),
         ],
     )
@@ -230,7 +174,7 @@ def test_every_read_equals_the_reference_when_the_wan_is_cut_and_healed(lab, rel
 
 
 @pytest.mark.parametrize("victim", ["destination", "source"])
-def test_every_read_equals_the_reference_when_a_relay_is_killed_and_restarted(lab, relays, victim):
+def test_every_read_equals_the_reference_when_a_relay_is_killed_and_restarted(relays, victim):
     name = f"{victim}-killed"
     node = relays.b if victim == "destination" else relays.a
     image = make_full_volume(relays.a, name, 32 * MIB)
@@ -260,13 +204,13 @@ def in_fetch_mode(node, name, action):
     return event
 
 
-def test_a_cut_wan_holds_reads_of_missing_blocks_and_nothing_else(lab, relays):
+def test_a_cut_wan_holds_reads_of_missing_blocks_and_nothing_else(relays):
     image = make_full_volume(relays.a, "held-reads", 8 * MIB)
     take_over(relays.a, relays.b, "held-reads", rate=FROZEN)
     with NbdClient(relays.b, "held-reads") as client:
         near = 5 * MIB
         assert_same(client.read(near, BLOCK), image[near : near + BLOCK], near)
-        lab.wan.cut()
+        relays.wan.cut()
         missing = client.begin("read", 6 * MIB, 10)
         partial = client.begin("write", 7 * MIB + 1, 1, b"!")  # needs the rest of its block
         assert client.is_held(missing, 0.5) and client.is_held(partial, 0)
@@ -279,7 +223,7 @@ def test_a_cut_wan_holds_reads_of_missing_blocks_and_nothing_else(lab, relays):
         assert time.monotonic() - began < 2
         wait_for(lambda: "link to node hosta" in (relays.b.volume("held-reads")["waitingFor"] or ""), NOTICED, "status")
         assert client.is_held(missing, 0)
-        lab.wan.heal()
+        relays.wan.heal()
         client.finish(missing)
         client.finish(partial)
         assert_same(content(missing), image[6 * MIB : 6 * MIB + 10], 6 * MIB)
@@ -294,12 +238,12 @@ def test_a_cut_wan_holds_reads_of_missing_blocks_and_nothing_else(lab, relays):
 # ---- what travels
 
 
-def test_holes_travel_as_holes(lab, relays):
+def test_holes_travel_as_holes(relays):
     size, island = 256 * MIB, 256 << 10
     islands = [(n * 37 * MIB + n * BLOCK, random_bytes(island, n)) for n in range(6)]
     image = make_volume(relays.a, "sparse", size, islands)
     data = len(islands) * island
-    traffic = Traffic(lab, "ab")
+    traffic = Traffic(relays, "ab")
     take_over(relays.a, relays.b, "sparse")
     await_complete(relays.b, "sparse")
     print(f"{size} bytes with {data} of data: {traffic.bytes} on the WAN, {relays.b.volume('sparse')}")
@@ -339,10 +283,10 @@ def test_a_write_of_a_part_keeps_the_rest_of_a_block_that_is_not_here_yet(relays
         assert_content(client, image)
 
 
-def test_what_is_zeroed_or_trimmed_first_never_travels(lab, relays):
+def test_what_is_zeroed_or_trimmed_first_never_travels(relays):
     size, zeroed, trimmed = 16 * MIB, (4 * MIB, 4 * MIB), (9 * MIB, 5 * MIB)
     image = make_full_volume(relays.a, "discarded", size)
-    traffic = Traffic(lab, "ab")
+    traffic = Traffic(relays, "ab")
     take_over(relays.a, relays.b, "discarded", rate=FROZEN)
     with NbdClient(relays.b, "discarded") as client:
         client.zero(*zeroed)
@@ -359,10 +303,10 @@ def test_what_is_zeroed_or_trimmed_first_never_travels(lab, relays):
         assert_content(client, image)
 
 
-def test_there_and_back_moves_only_what_changed(lab, relays):
+def test_there_and_back_moves_only_what_changed(relays):
     size, changes = 24 * MIB, [(3 * MIB, 256 << 10), (11 * MIB + 5, 2 * BLOCK), (20 * MIB, 64 << 10)]
     image = make_full_volume(relays.a, "back", size)
-    there = Traffic(lab, "ab")
+    there = Traffic(relays, "ab")
     take_over(relays.a, relays.b, "back")
     await_complete(relays.b, "back")
     there = there.bytes
@@ -375,7 +319,7 @@ def test_there_and_back_moves_only_what_changed(lab, relays):
     wait_for(lambda: relays.b.volume("back")["clients"] == 0, 5, "nobody has it open")
     changed = (256 << 10) + 3 * BLOCK + (64 << 10)  # the second change straddles three blocks
     assert relays.b.volume("back")["replicas"] == [{"node": "hosta", "stale": changed}]
-    back = Traffic(lab, "ba")
+    back = Traffic(relays, "ba")
     take_over(relays.b, relays.a, "back")
     await_complete(relays.a, "back")
     print(f"{size} bytes there: {there} on the WAN; {changed} changed, back: {back.bytes}")
@@ -385,7 +329,7 @@ def test_there_and_back_moves_only_what_changed(lab, relays):
     assert_equal(relays.a, "back", image)
 
 
-def test_back_while_still_fetching_moves_only_what_changed(lab, relays):
+def test_back_while_still_fetching_moves_only_what_changed(relays):
     size = 24 * MIB
     image = make_full_volume(relays.a, "early-back", size)
     take_over(relays.a, relays.b, "early-back", rate=FROZEN)
@@ -421,7 +365,7 @@ def test_a_disk_of_an_odd_size_moves_to_its_last_byte(relays):
     assert relays.b.volume("odd")["present"] == size
 
 
-def test_a_sparse_tebibyte_moves_in_seconds_and_bounded_memory(lab, relays):
+def test_a_sparse_tebibyte_moves_in_seconds_and_bounded_memory(relays):
     islands = [(n * (TIB // 8) + n * 3 * BLOCK, random_bytes(512 << 10, n)) for n in range(8)]
     islands.append((TIB - 1000, random_bytes(1000, 9)))
     began = time.monotonic()
@@ -519,7 +463,7 @@ def test_a_restarted_owner_still_knows_who_has_the_volume_open(relays):
     holder = Holder(relays.a, "remembered")
     relays.a.kill("relay")
     relays.a.start("relay")
-    wait_for(lambda: link_up(relays.b), BACK, "linked")
+    await_link(relays.b)
     with NbdClient(relays.b, "remembered") as client:
         write = client.begin("write", 0, 3, b"new")
         await_reason(relays.b, "remembered", "(connection lost)")
@@ -536,12 +480,12 @@ def await_reason(node, name, part):
 
 
 @pytest.mark.parametrize("direction", ["ab", "ba"])
-def test_a_half_open_link_is_noticed_in_seconds(lab, relays, direction):
-    lab.wan.cut(direction)
+def test_a_half_open_link_is_noticed_in_seconds(relays, direction):
+    relays.wan.cut(direction)
     for node in relays.nodes:
         wait_for(lambda node=node: not link_up(node), NOTICED, f"{node.host.name} notices", 0.1)
     [peer] = relays.b.relay.get("/v1/status")["peers"]
     assert peer["problem"]
-    lab.wan.heal()
+    relays.wan.heal()
     for node in relays.nodes:
-        wait_for(lambda node=node: link_up(node), BACK, f"{node.host.name} is linked again", 0.1)
+        await_link(node)

@@ -89,6 +89,15 @@ class Cluster:
     def await_gone(self, host, name):
         wait_for(lambda: self.volume(host, name) is None, RETIRE_TIMEOUT, f"volume {name} on {host.name} is gone")
 
+    def await_not_owner(self, host, name):
+        """Waits until a node has given a volume up: it is gone there, or a standby that waits to be dropped."""
+
+        def given_up():
+            volume = self.volume(host, name)
+            return volume is None or volume["state"] == "STANDBY"
+
+        wait_for(given_up, RETIRE_TIMEOUT, f"volume {name} on {host.name} is gone")
+
     def await_trouble(self, host, name):
         """Waits until a volume waits for something, and returns the sentence that says for what."""
 

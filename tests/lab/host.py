@@ -114,10 +114,28 @@ class Service:
             raise TimeoutError(f"{self.name} on {self._host.name} ignored SIGTERM for {timeout} s") from None
 
     def kill(self):
-        """Ends the process as a crash would (SIGKILL)."""
+        """Ends the process as a crash would (SIGKILL), also one that is paused."""
         if self.running:
             self.signal(signal.SIGKILL)
-            self._entry.wait()
+            wait_for(self._reaped, GONE_TIMEOUT, f"{self.name} on {self._host.name} is gone", interval=0.005)
+
+    def pause(self):
+        """Stops the process where it is (SIGSTOP). nsenter stops itself then, and takes its child along when it goes
+        on."""
+        self.signal(signal.SIGSTOP)
+        wait_for(lambda: is_stopped(self._entry.pid), 5, f"{self.name} on {self._host.name} is paused", interval=0.002)
+
+    @property
+    def paused(self):
+        return self.running and is_stopped(self._entry.pid)
+
+    def resume(self):
+        self._entry.send_signal(signal.SIGCONT)
+
+    def _reaped(self):
+        if is_stopped(self._entry.pid):
+            self._entry.send_signal(signal.SIGCONT)  # it would never see that its child has ended
+        return self._entry.poll() is not None
 
     def check(self):
         """Raises if the process has ended."""
@@ -202,6 +220,7 @@ class Host:
     def wait_gone(self):
         """Waits until nothing of a killed host is left."""
         if self._unshare is not None:
+            release_entries({self.pid})
             self._unshare.wait(GONE_TIMEOUT)
 
     # ---- commands ----
@@ -263,6 +282,31 @@ def can_connect(path):
         except OSError:
             return False
         return True
+
+
+def is_stopped(pid):
+    return process_state(pid) == "T"
+
+
+def process_state(pid):
+    """The letter that ps shows; None if there is no such process."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0]
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def release_entries(pids):
+    """Lets the nsenter processes of hosts see that their children are gone: one that stopped together with a paused
+    child would keep the host's process namespace for ever. PIDS are the hosts' first processes, dead already."""
+    for entry in Path("/proc").glob("[0-9]*"):
+        try:
+            words = (entry / "cmdline").read_bytes().split(b"\0")
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        ours = words[0] == b"nsenter" and words[1] == b"--target" and words[2] in {b"%d" % pid for pid in pids}
+        if ours and is_stopped(int(entry.name)):
+            os.kill(int(entry.name), signal.SIGCONT)
 
 
 def only_child(pid):

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from . import packages
 from .build import compile_c
-from .host import OWN_FOLDERS, Host
+from .host import OWN_FOLDERS, Host, release_entries
 from .paths import RUNNING
 from .waiting import wait_for
 from .wan import Wan
@@ -136,6 +136,7 @@ def clear():
     for process in state["processes"].values():
         if _is(process):
             os.kill(process["pid"], signal.SIGKILL)
+    release_entries(set(state["hosts"].values()))
     wait_for(lambda: not _alive(state["processes"]), 10, "the lab's processes are gone")
     for folder in reversed(state["made_folders"]):
         try:

@@ -135,6 +135,9 @@ class Node:
         """As a crash would: SIGKILL."""
         self._services[name].kill()
 
+    def service(self, name):
+        return self._services[name]
+
     def running(self, name):
         return self._services[name].running
 

@@ -15,6 +15,7 @@ MEMORY_MIB = 256
 BOOT_TIMEOUT = 60  # seconds; 2-3 on an idle machine
 ANSWER_TIMEOUT = 90  # seconds; `sum` waits for I/O in flight, and that for the disk of a busy machine
 MIGRATION_TIMEOUT = 120  # seconds; 1-3 on an idle machine
+LAST_WORDS = 8  # lines of a console that an error message quotes
 
 # The kind of the last line that the load answers to a command, where it isn't the command's name.
 ANSWERS = {"sum": "sums", "go": "going"}
@@ -81,6 +82,7 @@ class Migration:
     def __init__(self, name, source, destination, options):
         self._name = name
         self._source = source
+        self._output = None  # until it has ended
         command = ["virsh", "--quiet", "--connect", "qemu:///system", "migrate", "--live", *options, name]
         self._process = source.popen(
             [*command, f"qemu+tcp://{destination.name}/system"],
@@ -108,6 +110,15 @@ class Migration:
             raise RuntimeError(f"{self._name}: migration from {self._source.name} did not fail")
         return output
 
+    @property
+    def ended(self):
+        return self._process.poll() is not None
+
+    @property
+    def result(self):
+        """Exit status and output of `virsh migrate`, once it has ended."""
+        return self._wait()
+
     def await_memory(self):
         """Waits until some of the memory is sent, while there is more to come."""
 
@@ -118,8 +129,10 @@ class Migration:
         wait_for(some, MIGRATION_TIMEOUT, f"memory of {self._name} is being copied")
 
     def _wait(self):
-        output, _ = self._process.communicate(timeout=MIGRATION_TIMEOUT)
-        return self._process.returncode, output.strip()
+        if self._output is None:
+            output, _ = self._process.communicate(timeout=MIGRATION_TIMEOUT)
+            self._output = output.strip()
+        return self._process.returncode, self._output
 
 
 class Vm:
@@ -246,11 +259,27 @@ class Vm:
         return self.lines(host, "stat")[before:]
 
     def _await_line(self, host, kind, number, timeout):
-        wait_for(
-            lambda: len(self.lines(host, kind)) >= number,
-            timeout,
-            f"the load of {self.name} on {host.name} prints {kind!r} number {number}: see {self._console_log} there",
-        )
+        """A load that prints on but does no I/O, one that hears no command, and a guest that stands still all end
+        here: the console's last lines tell which it is."""
+        what = f"the load of {self.name} on {host.name} prints {kind!r} number {number}"
+        try:
+            wait_for(lambda: len(self.lines(host, kind)) >= number, timeout, what)
+        except TimeoutError as problem:
+            raise TimeoutError(f"{problem}\n{self.last_words(host)}") from None
+
+    def last_words(self, host):
+        """The end of the guest's console on a host, the last statistics among it."""
+        try:
+            path = host.root / self._console_log.lstrip("/")
+            lines = path.read_text(errors="replace").splitlines()
+            silent = time.time() - path.stat().st_mtime
+        except OSError as problem:
+            return f"{self._console_log} on {host.name} can't be read: {problem}"
+        state = self.state(host) or "not known to libvirt"
+        stats = [line for line in lines if line.startswith("load: stat")][-1:]
+        shown = [*stats, *(line for line in lines[-LAST_WORDS:] if line not in stats)]
+        text = "".join(f"\n  {line}" for line in shown)
+        return f"{self.name} on {host.name} is {state}; last on its console, {silent:.1f} s ago:{text or ' nothing'}"
 
     def assert_consistent(self, host):
         """Fails if the guest has ever read something wrong, or an I/O has failed."""
