@@ -25,7 +25,8 @@ public record AgentStatus(
    *     (migration)}
    * @param volumes its vmferry volumes
    * @param phase phase 1 to 5 of the migration under way, 0 if none
+   * @param note what a person should know or do about it, one sentence; null if nothing
    */
   public record DomainStatus(
-      String name, UUID uuid, String state, List<String> volumes, int phase) {}
+      String name, UUID uuid, String state, List<String> volumes, int phase, String note) {}
 }

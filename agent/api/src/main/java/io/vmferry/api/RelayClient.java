@@ -36,6 +36,11 @@ public final class RelayClient implements AutoCloseable {
     return http.getJson(volumePath(name), new TypeReference<>() {});
   }
 
+  /** Who has the volume open at other nodes, one per peer; NOT_FOUND if it is not here. */
+  public CompletableFuture<List<PeerClients>> peerClients(String name) {
+    return http.getJson(volumePath(name) + "/peer-clients", new TypeReference<>() {});
+  }
+
   /** Creates an empty volume; NAME_TAKEN if there is one by that name. */
   public CompletableFuture<VolumeStatus> createVolume(CreateVolume request) {
     return http.json(HttpMethod.POST, "/v1/volumes", request, new TypeReference<>() {});

@@ -51,6 +51,8 @@ public record VolumeStatus(
    * @param overwritten bytes never sent: the guest wrote, zeroed or trimmed them first
    * @param rate bytes per second over the last seconds, demand and background
    * @param etaSeconds until the last block is here, at this rate; null if unknown
+   * @param waiting requests that wait for missing blocks now, of guests here or of peers that read
+   *     through this replica
    */
   public record FetchStatus(
       String origin,
@@ -60,7 +62,8 @@ public record VolumeStatus(
       long holes,
       long overwritten,
       long rate,
-      Long etaSeconds) {}
+      Long etaSeconds,
+      int waiting) {}
 
   /**
    * Another node's replica, as the owner keeps it.

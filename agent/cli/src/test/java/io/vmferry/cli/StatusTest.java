@@ -38,7 +38,8 @@ class StatusTest extends CliFixture {
             "1.0",
             true,
             null,
-            List.of(new DomainStatus("web", FakeNode.UUID_1, "running", List.of("web-1"), 5)));
+            List.of(
+                new DomainStatus("web", FakeNode.UUID_1, "running", List.of("web-1"), 5, null)));
     assertThat(run("status").out())
         .isEqualTo(
             """
@@ -91,7 +92,7 @@ class StatusTest extends CliFixture {
 
   @Test
   void aFetchThatHasEndedIsNoLongerInTheTable() {
-    FetchStatus ended = new FetchStatus("host-b", true, 1, 2, 3, 4, 0, null);
+    FetchStatus ended = new FetchStatus("host-b", true, 1, 2, 3, 4, 0, null, 0);
     node.volumes.put(
         "db", FakeNode.volume("db", GIB, VolumeState.SERVING, GIB, 0, ended, null, null));
     assertThat(run("status").out()).contains("100.0 %").doesNotContain("host-b");

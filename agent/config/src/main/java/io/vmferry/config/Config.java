@@ -4,6 +4,7 @@ package io.vmferry.config;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 
@@ -17,6 +18,7 @@ import java.util.Optional;
  * @param tls the certificates
  * @param paths where sockets and volumes are
  * @param copy the background copy
+ * @param guest what the agent does to guests
  * @param libvirtUri what the agent connects to
  * @param logLevel from which severity on the log is written
  */
@@ -27,6 +29,7 @@ public record Config(
     Tls tls,
     Paths paths,
     Copy copy,
+    Guest guest,
     String libvirtUri,
     LogLevel logLevel) {
 
@@ -72,6 +75,13 @@ public record Config(
       return run.resolve("agent.sock");
     }
 
+    /**
+     * Which domains the agent has paused; in {@code run}, because it ends with the host's QEMUs.
+     */
+    public Path pausedDomains() {
+      return run.resolve("paused-domains");
+    }
+
     /** One directory per volume. */
     public Path volumes() {
       return state.resolve("volumes");
@@ -85,6 +95,14 @@ public record Config(
    * @param connections parallel TCP connections to one peer, 1 to 16
    */
   public record Copy(Optional<ByteRate> rateLimit, int connections) {}
+
+  /**
+   * What the agent does to guests.
+   *
+   * @param pauseAfter how long the link to the origin may be down before a guest that waits for it
+   *     is paused; empty for never
+   */
+  public record Guest(Optional<Duration> pauseAfter) {}
 
   /**
    * Reads a file.

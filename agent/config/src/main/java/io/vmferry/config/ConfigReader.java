@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.net.URI;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -32,6 +33,12 @@ final class ConfigReader {
   private static final int DEFAULT_CONNECTIONS = 4;
 
   private static final int MAX_CONNECTIONS = 16;
+
+  /**
+   * Below the shortest usual time limit of a guest's disk driver, which is 30 seconds (SCSI, SATA
+   * and NVMe in Linux), by the up to 5 seconds until a dead link is noticed and some more.
+   */
+  private static final Duration DEFAULT_PAUSE_AFTER = Duration.ofSeconds(20);
 
   /**
    * Bytes: a Unix socket's path has 107, and sockets are born in a directory beside their place.
@@ -68,6 +75,7 @@ final class ConfigReader {
     Config.Tls tls = tls(root.section("tls"));
     Config.Paths paths = paths(root.section("paths"));
     Config.Copy copy = copy(root.section("copy"));
+    Config.Guest guest = guest(root.section("guest"));
     Section libvirt = root.section("libvirt");
     String uri = libvirt.value("uri", ConfigReader::libvirtUri, DEFAULT_LIBVIRT_URI);
     libvirt.refuseUnknown();
@@ -75,7 +83,7 @@ final class ConfigReader {
     LogLevel level = log.value("level", ConfigReader::logLevel, LogLevel.INFO);
     log.refuseUnknown();
     root.refuseUnknown();
-    return new Config(node, listen, peers, tls, paths, copy, uri, level);
+    return new Config(node, listen, peers, tls, paths, copy, guest, uri, level);
   }
 
   private static Map<String, HostPort> peers(Section root, String node) {
@@ -114,6 +122,13 @@ final class ConfigReader {
     int connections = copy.value("connections", ConfigReader::connections, DEFAULT_CONNECTIONS);
     copy.refuseUnknown();
     return new Config.Copy(rateLimit, connections);
+  }
+
+  private static Config.Guest guest(Section guest) {
+    Optional<Duration> pauseAfter =
+        guest.value("pause-after", TimeSpan::parseOrOff, Optional.of(DEFAULT_PAUSE_AFTER));
+    guest.refuseUnknown();
+    return new Config.Guest(pauseAfter);
   }
 
   private static String group(String text) {

@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -83,6 +84,7 @@ class ConfigSamplesTest {
             shown.tls(),
             paths,
             shown.copy(),
+            shown.guest(),
             shown.libvirtUri(),
             shown.logLevel());
     assertThat(withoutExamples).isEqualTo(defaults);
@@ -112,6 +114,7 @@ class ConfigSamplesTest {
     assertThat(all.paths().nbdSocketGroup()).contains("libvirt-qemu");
     assertThat(all.copy().rateLimit()).contains(new ByteRate(50 << 20));
     assertThat(all.copy().connections()).isEqualTo(8);
+    assertThat(all.guest().pauseAfter()).contains(Duration.ofSeconds(90));
     assertThat(all.libvirtUri()).isEqualTo("qemu+unix:///system");
     assertThat(all.logLevel()).isEqualTo(LogLevel.DEBUG);
   }
@@ -127,7 +130,7 @@ class ConfigSamplesTest {
   private static Set<String> allKeys() {
     String nothing = "nothing: 1\n";
     StringBuilder yaml = new StringBuilder(nothing);
-    for (String section : List.of("tls", "paths", "copy", "libvirt", "log")) {
+    for (String section : List.of("tls", "paths", "copy", "guest", "libvirt", "log")) {
       yaml.append(section).append(":\n  ").append(nothing);
     }
     ConfigException refusal =

@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
+import java.time.Duration;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -25,6 +26,7 @@ class ConfigTest {
     assertThat(config.paths().nbdSocketGroup()).isEmpty();
     assertThat(config.copy().rateLimit()).isEmpty();
     assertThat(config.copy().connections()).isEqualTo(4);
+    assertThat(config.guest().pauseAfter()).contains(Duration.ofSeconds(20));
     assertThat(config.libvirtUri()).isEqualTo("qemu:///system");
     assertThat(config.logLevel()).isEqualTo(LogLevel.INFO);
   }

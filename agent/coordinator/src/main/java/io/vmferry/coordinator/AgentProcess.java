@@ -70,7 +70,14 @@ public final class AgentProcess implements AutoCloseable {
     LibvirtHypervisor hypervisor = new LibvirtHypervisor(config.libvirtUri(), nbdSocket);
     RelayClient relay = new RelayClient(config.paths().relaySocket());
     Coordinator coordinator =
-        new Coordinator(node, thread, hypervisor, new RelayOverClient(relay), timeline);
+        new Coordinator(
+            node,
+            thread,
+            hypervisor,
+            new RelayOverClient(relay),
+            timeline,
+            config.guest().pauseAfter(),
+            new PauseMarkFiles(config.paths().pausedDomains()));
     AgentService service =
         new AgentService(
             node,

@@ -2,9 +2,11 @@
 package io.vmferry.coordinator;
 
 import io.vmferry.api.AttachStandby;
+import io.vmferry.api.PeerClients;
 import io.vmferry.api.RelayClient;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.coordinator.migration.Relay;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 
@@ -19,6 +21,11 @@ final class RelayOverClient implements Relay {
   @Override
   public CompletableFuture<RelayStatus> status() {
     return client.status();
+  }
+
+  @Override
+  public CompletableFuture<List<PeerClients>> peerClients(String volume) {
+    return client.peerClients(volume);
   }
 
   @Override

@@ -192,7 +192,7 @@ class AgentProcessTest {
               assertThat(status.domains())
                   .contains(
                       new AgentStatus.DomainStatus(
-                          "vm-" + uuid, uuid, "running", List.of(volume), 0));
+                          "vm-" + uuid, uuid, "running", List.of(volume), 0, null));
             });
   }
 

@@ -162,6 +162,9 @@ public final class StatusView {
           domain.state(),
           domain.phase() == 0 ? NOTHING : Integer.toString(domain.phase()),
           String.join(", ", domain.volumes()));
+      if (domain.note() != null) {
+        table.note(domain.note());
+      }
     }
     lines.addAll(table.render());
     return lines;

@@ -54,6 +54,12 @@ public interface Hypervisor extends AutoCloseable {
   /** Names the owner of the volumes in the metadata of an active domain. */
   CompletableFuture<Void> setOwner(UUID domain, String node);
 
+  /**
+   * Pauses a running domain. Its guest stands still at once, but the call may take very long: QEMU
+   * ends it when the I/O that is under way is answered, and answers no other command until then.
+   */
+  CompletableFuture<Void> suspend(UUID domain);
+
   /** Lets a paused domain run. */
   CompletableFuture<Void> resume(UUID domain);
 

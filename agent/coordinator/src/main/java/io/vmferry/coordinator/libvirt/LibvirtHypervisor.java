@@ -30,7 +30,8 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Two worker threads make the blocking calls. Reads that need no job on the domain have one for
  * themselves: a relay waits for them while a guest stands still. Calls that can wait for a job (30
- * seconds in libvirt's default) are on the other.
+ * seconds in libvirt's default) are on the other. Each suspend, which may take as long as a lost
+ * link, has a thread of its own.
  */
 public final class LibvirtHypervisor implements Hypervisor {
   private static final Logger log = LoggerFactory.getLogger(LibvirtHypervisor.class);
@@ -243,6 +244,7 @@ public final class LibvirtHypervisor implements Hypervisor {
   @Override
   public CompletableFuture<Void> setOwner(UUID domain, String node) {
     return command(
+        jobs,
         domain,
         found -> {
           boolean persistent = found.isPersistent() == 1;
@@ -256,8 +258,17 @@ public final class LibvirtHypervisor implements Hypervisor {
   }
 
   @Override
+  public CompletableFuture<Void> suspend(UUID domain) {
+    // A thread of its own: one domain's outage must not keep the jobs of all others waiting.
+    ScheduledExecutorService own = worker("libvirt-suspend");
+    CompletableFuture<Void> done = command(own, domain, Domain::suspend);
+    own.shutdown();
+    return done;
+  }
+
+  @Override
   public CompletableFuture<Void> resume(UUID domain) {
-    return command(domain, Domain::resume);
+    return command(jobs, domain, Domain::resume);
   }
 
   /** Something done to a domain. */
@@ -265,9 +276,10 @@ public final class LibvirtHypervisor implements Hypervisor {
     void run(Domain domain) throws LibvirtException;
   }
 
-  private CompletableFuture<Void> command(UUID domain, DomainCommand command) {
+  private CompletableFuture<Void> command(
+      ScheduledExecutorService worker, UUID domain, DomainCommand command) {
     return ask(
-        jobs,
+        worker,
         () -> {
           Domain found = lookup(domain);
           if (found == null) {

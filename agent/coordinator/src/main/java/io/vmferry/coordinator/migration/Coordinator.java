@@ -48,6 +48,8 @@ public final class Coordinator implements Hypervisor.Listener {
   private final Takeovers takeovers;
   private final Standbys standbys;
   private final IoErrorPauses ioErrorPauses;
+  private final LeftPausedDomains leftPaused;
+  private final LinkOutages linkOutages;
 
   /** Domains with vmferry disks, as last read. */
   private final Map<UUID, DomainInfo> known = new HashMap<>();
@@ -58,9 +60,18 @@ public final class Coordinator implements Hypervisor.Listener {
 
   /**
    * @param node this node's name, as its peers know it
+   * @param pauseAfter how long the link to an origin may be down before a guest that waits for it
+   *     is paused; empty for never
+   * @param pauseMarks remembers which guests were paused
    */
   public Coordinator(
-      String node, Scheduler scheduler, Hypervisor hypervisor, Relay relay, Timeline timeline) {
+      String node,
+      Scheduler scheduler,
+      Hypervisor hypervisor,
+      Relay relay,
+      Timeline timeline,
+      Optional<Duration> pauseAfter,
+      PauseMarks pauseMarks) {
     this.node = node;
     this.scheduler = scheduler;
     this.hypervisor = hypervisor;
@@ -70,12 +81,25 @@ public final class Coordinator implements Hypervisor.Listener {
     this.takeovers = new Takeovers(scheduler, hypervisor, relay, timeline, migrations, this::look);
     this.standbys = new Standbys(scheduler, hypervisor, relay, timeline);
     this.ioErrorPauses = new IoErrorPauses(scheduler, hypervisor, relay, timeline);
+    this.leftPaused =
+        new LeftPausedDomains(node, scheduler, hypervisor, relay, timeline, migrations);
+    this.linkOutages =
+        new LinkOutages(
+            scheduler,
+            hypervisor,
+            relay,
+            timeline,
+            migrations,
+            pauseAfter,
+            pauseMarks,
+            known::values);
   }
 
   /** Starts the hypervisor and the reconciliation. */
   public void start() {
     hypervisor.start(this);
     scheduler.execute(this::reconcileAgainAndAgain);
+    scheduler.execute(linkOutages::start);
   }
 
   @Override
@@ -140,9 +164,15 @@ public final class Coordinator implements Hypervisor.Listener {
                             domain.uuid(),
                             domain.state().toString(),
                             domain.volumes(),
-                            migrations.state(domain.uuid()).phase()))
+                            migrations.state(domain.uuid()).phase(),
+                            note(domain.uuid())))
                 .toList(),
         scheduler);
+  }
+
+  private String note(UUID domain) {
+    String note = leftPaused.note(domain);
+    return note == null ? linkOutages.note(domain) : note;
   }
 
   private void onEvent(DomainEvent event) {
@@ -182,10 +212,12 @@ public final class Coordinator implements Hypervisor.Listener {
       case STARTED, RESUMED, RESUMED_MIGRATED, RESUMED_POSTCOPY -> {
         List<String> volumes = domain == null ? List.of() : domain.volumes();
         takeovers.guestRuns(event.domain(), event.name(), volumes);
+        linkOutages.resumed(event.domain(), event.name());
         look(event.domain());
       }
       case STOPPED, STOPPED_MIGRATED, STOPPED_FAILED -> {
         takeovers.guestStopped(event.domain());
+        linkOutages.stopped(event.domain());
         standbys.domainStopped(event.domain(), event.name());
         look(event.domain());
       }
@@ -237,6 +269,7 @@ public final class Coordinator implements Hypervisor.Listener {
     if (domain.state() == DomainState.PAUSED_IO_ERROR) {
       ioErrorPauses.ioError(domain.uuid(), domain.name());
     }
+    leftPaused.seen(domain, relayStatus);
     if (domain.state() != DomainState.RUNNING || relayStatus.isEmpty()) {
       return;
     }
@@ -318,6 +351,7 @@ public final class Coordinator implements Hypervisor.Listener {
   private void reconcile(List<DomainInfo> domains, Optional<RelayStatus> relayStatus) {
     reconciling = false;
     reconcileMigrations(domains);
+    leftPaused.retain(domains.stream().map(DomainInfo::uuid).collect(Collectors.toSet()));
     domains.forEach(domain -> decide(domain.uuid(), relayStatus));
     if (relayStatus.isPresent()) {
       standbys.reconcile(

@@ -2,7 +2,9 @@
 package io.vmferry.coordinator.migration;
 
 import io.vmferry.api.AttachStandby;
+import io.vmferry.api.PeerClients;
 import io.vmferry.api.RelayStatus;
+import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 
@@ -12,6 +14,9 @@ import java.util.concurrent.CompletableFuture;
  */
 public interface Relay {
   CompletableFuture<RelayStatus> status();
+
+  /** Who has a volume of this node open at its peers, one answer per peer. */
+  CompletableFuture<List<PeerClients>> peerClients(String volume);
 
   /** Attaches STANDBY replicas of all volumes or of none; idempotent. */
   CompletableFuture<Void> attach(AttachStandby request);

@@ -8,7 +8,9 @@ import io.vmferry.coordinator.hypervisor.DomainState;
 import io.vmferry.coordinator.hypervisor.DomainXml;
 import io.vmferry.coordinator.hypervisor.VmferryDisk;
 import java.time.Clock;
+import java.time.Duration;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 
 /** A coordinator on node {@code hostb} with fakes around it and one domain to play with. */
@@ -20,10 +22,12 @@ class CoordinatorFixture {
   final FakeHypervisor hypervisor = new FakeHypervisor();
   final FakeRelay relay = new FakeRelay();
   final Timeline timeline = new Timeline("hostb", Clock.systemUTC());
+  final FakePauseMarks pauseMarks = new FakePauseMarks();
+  Optional<Duration> pauseAfter = Optional.of(Duration.ofSeconds(20));
   Coordinator coordinator = newCoordinator();
 
   final Coordinator newCoordinator() {
-    return new Coordinator("hostb", scheduler, hypervisor, relay, timeline);
+    return new Coordinator("hostb", scheduler, hypervisor, relay, timeline, pauseAfter, pauseMarks);
   }
 
   final void start() {

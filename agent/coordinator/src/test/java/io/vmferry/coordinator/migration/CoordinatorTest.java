@@ -646,6 +646,6 @@ class CoordinatorTest extends CoordinatorFixture {
     scheduler.settle();
 
     assertThat(domains.join())
-        .containsExactly(new DomainStatus("vm", VM, "running", List.of("vol"), 2));
+        .containsExactly(new DomainStatus("vm", VM, "running", List.of("vol"), 2, null));
   }
 }

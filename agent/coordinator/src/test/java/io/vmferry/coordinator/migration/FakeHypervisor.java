@@ -27,6 +27,11 @@ final class FakeHypervisor implements Hypervisor {
   String setOwnerProblem;
   boolean silent;
   int resumes;
+  int suspends;
+  String suspendProblem;
+
+  /** If set, a suspend stops the guest at once and answers when the test completes this. */
+  CompletableFuture<Void> suspendGate;
 
   /** What {@link #resume} leaves the domain in. */
   DomainState afterResume = DomainState.RUNNING;
@@ -135,6 +140,21 @@ final class FakeHypervisor implements Hypervisor {
                   node));
           return null;
         });
+  }
+
+  @Override
+  public CompletableFuture<Void> suspend(UUID domain) {
+    if (suspendProblem != null) {
+      return CompletableFuture.failedFuture(new HypervisorException(suspendProblem));
+    }
+    return answer(
+            () -> {
+              suspends++;
+              setState(domain, DomainState.PAUSED);
+              return null;
+            })
+        .thenCompose(
+            nothing -> suspendGate == null ? CompletableFuture.completedFuture(null) : suspendGate);
   }
 
   @Override

@@ -3,6 +3,7 @@ package io.vmferry.coordinator.migration;
 
 import io.vmferry.api.AttachStandby;
 import io.vmferry.api.Epoch;
+import io.vmferry.api.PeerClients;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.RelayStatus;
@@ -88,6 +89,14 @@ final class FakeRelay implements Relay {
       return heldStatuses.getLast();
     }
     return up ? CompletableFuture.completedFuture(currentStatus()) : down();
+  }
+
+  /** What the peers say of every volume. */
+  List<PeerClients> peerClients = List.of(new PeerClients("hosta", 0, null));
+
+  @Override
+  public CompletableFuture<List<PeerClients>> peerClients(String volume) {
+    return up ? CompletableFuture.completedFuture(peerClients) : down();
   }
 
   @Override

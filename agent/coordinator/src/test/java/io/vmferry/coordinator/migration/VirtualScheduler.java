@@ -33,6 +33,11 @@ final class VirtualScheduler implements Scheduler {
     return () -> tasks.remove(task);
   }
 
+  /** The process that scheduled all this is dead. */
+  void clear() {
+    tasks.clear();
+  }
+
   /** Runs what is due now. */
   void settle() {
     advance(Duration.ZERO);

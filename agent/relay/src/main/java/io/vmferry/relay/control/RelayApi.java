@@ -9,6 +9,7 @@ import com.linecorp.armeria.server.annotation.Post;
 import com.linecorp.armeria.server.annotation.Put;
 import io.vmferry.api.AttachStandby;
 import io.vmferry.api.CreateVolume;
+import io.vmferry.api.PeerClients;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.RelayStatus;
@@ -19,6 +20,7 @@ import io.vmferry.api.VolumeStatus;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.handover.Attacher;
+import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.Departures;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.StandbyHandover;
@@ -45,6 +47,7 @@ public final class RelayApi {
   private final Attacher attacher;
   private final StandbyHandover handover;
   private final Departures departures;
+  private final ClientsAtPeers clientsAtPeers;
   private final RateLimit limit;
   private final Timeline timeline;
 
@@ -65,6 +68,7 @@ public final class RelayApi {
     this.attacher = attacher;
     this.handover = handover;
     this.departures = departures;
+    this.clientsAtPeers = new ClientsAtPeers(peers, loop);
     this.limit = limit;
     this.timeline = timeline;
   }
@@ -95,6 +99,12 @@ public final class RelayApi {
   @Get("/v1/volumes/{name}")
   public CompletableFuture<VolumeStatus> volume(@Param String name) {
     return onLoop(() -> CompletableFuture.completedFuture(status(name)));
+  }
+
+  /** Who has a volume of this node open elsewhere. */
+  @Get("/v1/volumes/{name}/peer-clients")
+  public CompletableFuture<List<PeerClients>> peerClients(@Param String name) {
+    return onLoop(() -> clientsAtPeers.of(find(name)));
   }
 
   @Post("/v1/volumes")

@@ -112,6 +112,7 @@ public final class PeerRequests implements PeerService {
         .setEpoch(WireIds.epoch(record.epoch()))
         .setState(record.state().name())
         .setAllocated(volume.status().allocated())
+        .setClients(volume.clients())
         .build();
   }
 

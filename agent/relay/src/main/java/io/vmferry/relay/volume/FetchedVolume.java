@@ -123,6 +123,11 @@ final class FetchedVolume {
     wake();
   }
 
+  /** How many requests wait for missing blocks. */
+  int waiting() {
+    return waiters.size();
+  }
+
   /** What keeps missing blocks from coming, for people; null if nothing does. */
   String waitingFor() {
     if (!origin.link().up()) {

@@ -658,7 +658,8 @@ public final class Volume implements NbdExport {
         counters.holes(),
         counters.overwritten(),
         rate,
-        missing == 0 ? Long.valueOf(0) : rate == 0 ? null : Long.valueOf(missing / rate));
+        missing == 0 ? Long.valueOf(0) : rate == 0 ? null : Long.valueOf(missing / rate),
+        fetched == null ? 0 : fetched.waiting());
   }
 
   private List<VolumeStatus.ReplicaStatus> replicaStatus() {

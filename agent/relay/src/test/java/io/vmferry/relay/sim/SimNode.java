@@ -5,6 +5,7 @@ import io.vmferry.api.GuestStatus;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.handover.Attacher;
+import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
 import io.vmferry.relay.handover.LocalExports;
@@ -43,6 +44,7 @@ public final class SimNode {
   private Attacher attacher;
   private LocalExports exports;
   private Departures departures;
+  private ClientsAtPeers clientsAtPeers;
 
   /** QEMU processes that have ended. */
   private final Set<Integer> ended = new HashSet<>();
@@ -102,6 +104,10 @@ public final class SimNode {
     return departures;
   }
 
+  public ClientsAtPeers clientsAtPeers() {
+    return clientsAtPeers;
+  }
+
   public LocalExports exports() {
     return exports;
   }
@@ -152,6 +158,7 @@ public final class SimNode {
                 volume -> CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm"))),
             handover);
     departures = new Departures(volumes, peers);
+    clientsAtPeers = new ClientsAtPeers(peers, life);
     exports = new LocalExports(volumes, peers, attacher);
     volumes.start(storage.load());
     notices.start();
