@@ -4,6 +4,7 @@ package io.vmferry.config;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.Map;
 import java.util.Optional;
 
@@ -17,6 +18,7 @@ import java.util.Optional;
  * @param tls the certificates
  * @param paths where sockets and volumes are
  * @param copy the background copy
+ * @param retention what becomes of copies of volumes that have left
  * @param libvirtUri what the agent connects to
  * @param logLevel from which severity on the log is written
  */
@@ -27,6 +29,7 @@ public record Config(
     Tls tls,
     Paths paths,
     Copy copy,
+    Retention retention,
     String libvirtUri,
     LogLevel logLevel) {
 
@@ -85,6 +88,15 @@ public record Config(
    * @param connections parallel TCP connections to one peer, 1 to 16
    */
   public record Copy(Optional<ByteRate> rateLimit, int connections) {}
+
+  /**
+   * What becomes of this node's copy of a volume that is complete at its new owner.
+   *
+   * @param keepFor how long it stays, from the time on that it is complete elsewhere; zero to
+   *     delete it at once, empty for ever
+   * @param keepCopies how many such copies stay at most, those that left last; empty for all
+   */
+  public record Retention(Optional<Duration> keepFor, Optional<Integer> keepCopies) {}
 
   /**
    * Reads a file.

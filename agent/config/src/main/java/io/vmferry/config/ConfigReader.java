@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 
 import java.net.URI;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Comparator;
@@ -32,6 +33,12 @@ final class ConfigReader {
   private static final int DEFAULT_CONNECTIONS = 4;
 
   private static final int MAX_CONNECTIONS = 16;
+
+  /** As many volumes as no host has; beyond it, somebody mistook the number for bytes or days. */
+  private static final int MAX_COPIES = 100_000;
+
+  private static final String FOREVER = "forever";
+  private static final String ALL = "all";
 
   /**
    * Bytes: a Unix socket's path has 107, and sockets are born in a directory beside their place.
@@ -68,6 +75,7 @@ final class ConfigReader {
     Config.Tls tls = tls(root.section("tls"));
     Config.Paths paths = paths(root.section("paths"));
     Config.Copy copy = copy(root.section("copy"));
+    Config.Retention retention = retention(root.section("retention"));
     Section libvirt = root.section("libvirt");
     String uri = libvirt.value("uri", ConfigReader::libvirtUri, DEFAULT_LIBVIRT_URI);
     libvirt.refuseUnknown();
@@ -75,7 +83,7 @@ final class ConfigReader {
     LogLevel level = log.value("level", ConfigReader::logLevel, LogLevel.INFO);
     log.refuseUnknown();
     root.refuseUnknown();
-    return new Config(node, listen, peers, tls, paths, copy, uri, level);
+    return new Config(node, listen, peers, tls, paths, copy, retention, uri, level);
   }
 
   private static Map<String, HostPort> peers(Section root, String node) {
@@ -114,6 +122,39 @@ final class ConfigReader {
     int connections = copy.value("connections", ConfigReader::connections, DEFAULT_CONNECTIONS);
     copy.refuseUnknown();
     return new Config.Copy(rateLimit, connections);
+  }
+
+  private static Config.Retention retention(Section retention) {
+    Optional<Duration> keepFor =
+        retention.value("keep-for", ConfigReader::keepFor, Optional.of(Duration.ZERO));
+    Optional<Integer> keepCopies =
+        retention.value("keep-copies", ConfigReader::keepCopies, Optional.empty());
+    retention.refuseUnknown();
+    return new Config.Retention(keepFor, keepCopies);
+  }
+
+  private static Optional<Duration> keepFor(String text) {
+    if (text.equals(FOREVER)) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(TimeSpan.parse(text));
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(e.getMessage() + ", or " + FOREVER, e);
+    }
+  }
+
+  private static Optional<Integer> keepCopies(String text) {
+    if (text.equals(ALL)) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        parsed(
+            text,
+            Integer::valueOf,
+            count -> count >= 0 && count <= MAX_COPIES,
+            "a number of copies",
+            "0 to " + MAX_COPIES + ", or " + ALL));
   }
 
   private static String group(String text) {

@@ -8,6 +8,7 @@ import static org.assertj.core.api.Assertions.catchThrowableOfType;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.LinkedHashSet;
 import java.util.List;
@@ -83,6 +84,7 @@ class ConfigSamplesTest {
             shown.tls(),
             paths,
             shown.copy(),
+            shown.retention(),
             shown.libvirtUri(),
             shown.logLevel());
     assertThat(withoutExamples).isEqualTo(defaults);
@@ -112,6 +114,8 @@ class ConfigSamplesTest {
     assertThat(all.paths().nbdSocketGroup()).contains("libvirt-qemu");
     assertThat(all.copy().rateLimit()).contains(new ByteRate(50 << 20));
     assertThat(all.copy().connections()).isEqualTo(8);
+    assertThat(all.retention().keepFor()).contains(Duration.ofDays(7));
+    assertThat(all.retention().keepCopies()).contains(20);
     assertThat(all.libvirtUri()).isEqualTo("qemu+unix:///system");
     assertThat(all.logLevel()).isEqualTo(LogLevel.DEBUG);
   }
@@ -127,7 +131,7 @@ class ConfigSamplesTest {
   private static Set<String> allKeys() {
     String nothing = "nothing: 1\n";
     StringBuilder yaml = new StringBuilder(nothing);
-    for (String section : List.of("tls", "paths", "copy", "libvirt", "log")) {
+    for (String section : List.of("tls", "paths", "copy", "retention", "libvirt", "log")) {
       yaml.append(section).append(":\n  ").append(nothing);
     }
     ConfigException refusal =

@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Clock;
+import java.time.InstantSource;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import org.slf4j.Logger;
@@ -70,7 +71,14 @@ public final class AgentProcess implements AutoCloseable {
     LibvirtHypervisor hypervisor = new LibvirtHypervisor(config.libvirtUri(), nbdSocket);
     RelayClient relay = new RelayClient(config.paths().relaySocket());
     Coordinator coordinator =
-        new Coordinator(node, thread, hypervisor, new RelayOverClient(relay), timeline);
+        new Coordinator(
+            node,
+            thread,
+            hypervisor,
+            new RelayOverClient(relay),
+            timeline,
+            config.retention(),
+            InstantSource.system());
     AgentService service =
         new AgentService(
             node,

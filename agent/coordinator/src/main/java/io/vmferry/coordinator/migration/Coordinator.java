@@ -7,6 +7,7 @@ import io.vmferry.api.RelayStatus;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
+import io.vmferry.config.Config;
 import io.vmferry.coordinator.hypervisor.DomainEvent;
 import io.vmferry.coordinator.hypervisor.DomainInfo;
 import io.vmferry.coordinator.hypervisor.DomainState;
@@ -14,6 +15,7 @@ import io.vmferry.coordinator.hypervisor.DomainXml;
 import io.vmferry.coordinator.hypervisor.Hypervisor;
 import io.vmferry.coordinator.hypervisor.VmferryDisk;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -48,19 +50,27 @@ public final class Coordinator implements Hypervisor.Listener {
   private final Takeovers takeovers;
   private final Standbys standbys;
   private final IoErrorPauses ioErrorPauses;
+  private final Retirement retirement;
 
   /** Domains with vmferry disks, as last read. */
   private final Map<UUID, DomainInfo> known = new HashMap<>();
 
   private final Set<UUID> markingOwner = new HashSet<>();
-  private final Set<String> retiring = new HashSet<>();
   private boolean reconciling;
 
   /**
    * @param node this node's name, as its peers know it
+   * @param retention what becomes of copies of volumes that have left
+   * @param wallClock the clock that the relay of this host goes by when it notes a time
    */
   public Coordinator(
-      String node, Scheduler scheduler, Hypervisor hypervisor, Relay relay, Timeline timeline) {
+      String node,
+      Scheduler scheduler,
+      Hypervisor hypervisor,
+      Relay relay,
+      Timeline timeline,
+      Config.Retention retention,
+      InstantSource wallClock) {
     this.node = node;
     this.scheduler = scheduler;
     this.hypervisor = hypervisor;
@@ -70,6 +80,7 @@ public final class Coordinator implements Hypervisor.Listener {
     this.takeovers = new Takeovers(scheduler, hypervisor, relay, timeline, migrations, this::look);
     this.standbys = new Standbys(scheduler, hypervisor, relay, timeline);
     this.ioErrorPauses = new IoErrorPauses(scheduler, hypervisor, relay, timeline);
+    this.retirement = new Retirement(scheduler, relay, timeline, retention, wallClock);
   }
 
   /** Starts the hypervisor and the reconciliation. */
@@ -326,7 +337,7 @@ public final class Coordinator implements Hypervisor.Listener {
               .map(DomainInfo::uuid)
               .collect(Collectors.toSet()),
           relayStatus.get());
-      retire(domains, relayStatus.get());
+      retirement.reconcile(domains, relayStatus.get());
     }
   }
 
@@ -351,34 +362,6 @@ public final class Coordinator implements Hypervisor.Listener {
               }
             },
             reason -> log.debug("domain {}: its job is not known: {}", info.name(), reason));
-      }
-    }
-  }
-
-  /**
-   * Deletes replicas that nobody needs here: the new owner holds everything, durably, and no domain
-   * defined here would start from them. The relay refuses if it knows better.
-   */
-  private void retire(List<DomainInfo> domains, RelayStatus status) {
-    for (VolumeStatus volume : status.volumes()) {
-      boolean mayGo =
-          volume.state() == VolumeState.RELEASED
-              && volume.completeAt() != null
-              && volume.clients() == 0
-              && domains.stream().noneMatch(domain -> domain.uses(volume.name()));
-      if (mayGo && retiring.add(volume.name())) {
-        String detail = "deleted here: complete at " + volume.completeAt();
-        scheduler.then(
-            relay.delete(volume.name()),
-            nothing -> {
-              retiring.remove(volume.name());
-              log.info("volume {} {}", volume.name(), detail);
-              timeline.add(volume.name(), "retire", detail);
-            },
-            reason -> {
-              retiring.remove(volume.name());
-              log.info("volume {} not deleted yet: {}", volume.name(), reason);
-            });
       }
     }
   }

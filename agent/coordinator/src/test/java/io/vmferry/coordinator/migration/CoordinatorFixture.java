@@ -3,12 +3,16 @@ package io.vmferry.coordinator.migration;
 
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
+import io.vmferry.config.Config;
 import io.vmferry.coordinator.hypervisor.DomainInfo;
 import io.vmferry.coordinator.hypervisor.DomainState;
 import io.vmferry.coordinator.hypervisor.DomainXml;
 import io.vmferry.coordinator.hypervisor.VmferryDisk;
 import java.time.Clock;
+import java.time.Duration;
+import java.time.InstantSource;
 import java.util.List;
+import java.util.Optional;
 import java.util.UUID;
 
 /** A coordinator on node {@code hostb} with fakes around it and one domain to play with. */
@@ -23,7 +27,14 @@ class CoordinatorFixture {
   Coordinator coordinator = newCoordinator();
 
   final Coordinator newCoordinator() {
-    return new Coordinator("hostb", scheduler, hypervisor, relay, timeline);
+    return new Coordinator(
+        "hostb",
+        scheduler,
+        hypervisor,
+        relay,
+        timeline,
+        new Config.Retention(Optional.of(Duration.ZERO), Optional.empty()),
+        InstantSource.system());
   }
 
   final void start() {

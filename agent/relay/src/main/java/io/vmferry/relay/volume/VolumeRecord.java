@@ -4,6 +4,7 @@ package io.vmferry.relay.volume;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
+import java.time.Instant;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
@@ -22,7 +23,10 @@ import java.util.function.Consumer;
  * @param origin where missing blocks come from, and the epoch in which it released them; or null
  * @param domain libvirt domain the volume was attached for, or null
  * @param replicas other nodes that keep a replica (owner only)
- * @param completeAt node that took over and reported to hold everything (RELEASED only), or null
+ * @param completeAt node that took over and reported to hold everything (RELEASED, or STANDBY on
+ *     the way back), or null
+ * @param completeSince when this node learned that, by its wall clock; null if {@code completeAt}
+ *     is
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record VolumeRecord(
@@ -35,7 +39,8 @@ public record VolumeRecord(
     Origin origin,
     UUID domain,
     Set<String> replicas,
-    String completeAt) {
+    String completeAt,
+    Instant completeSince) {
 
   /** Which blocks a replica holds. */
   public enum Held {
@@ -69,6 +74,7 @@ public record VolumeRecord(
         null,
         null,
         Set.of(),
+        null,
         null);
   }
 
@@ -85,6 +91,7 @@ public record VolumeRecord(
         null,
         domain,
         Set.of(),
+        null,
         null);
   }
 
@@ -129,6 +136,7 @@ public record VolumeRecord(
           draft.origin = new Origin(from, newEpoch);
           draft.replicas = Set.of(from);
           draft.completeAt = null;
+          draft.completeSince = null;
         });
   }
 
@@ -162,12 +170,23 @@ public record VolumeRecord(
           draft.origin = originIsOwner ? null : origin;
           draft.replicas = Set.of();
           draft.completeAt = null;
+          draft.completeSince = null;
         });
   }
 
-  /** The new owner reported that it holds everything. */
-  public VolumeRecord completeAt(String node) {
-    return with(draft -> draft.completeAt = node);
+  /**
+   * The new owner reported that it holds everything. Told again, it stays complete since the first
+   * time: what is kept for a while is not kept for ever.
+   */
+  public VolumeRecord completeAt(String node, Instant now) {
+    if (node.equals(completeAt)) {
+      return this;
+    }
+    return with(
+        draft -> {
+          draft.completeAt = node;
+          draft.completeSince = now;
+        });
   }
 
   /** Another node keeps a replica from now on. */
@@ -212,6 +231,7 @@ public record VolumeRecord(
     private UUID domain;
     private Set<String> replicas;
     private String completeAt;
+    private Instant completeSince;
 
     Draft(VolumeRecord before) {
       this.before = before;
@@ -222,6 +242,7 @@ public record VolumeRecord(
       domain = before.domain;
       replicas = before.replicas;
       completeAt = before.completeAt;
+      completeSince = before.completeSince;
     }
 
     VolumeRecord record() {
@@ -235,7 +256,8 @@ public record VolumeRecord(
           origin,
           domain,
           replicas,
-          completeAt);
+          completeAt,
+          completeSince);
     }
   }
 }

@@ -136,6 +136,7 @@ public final class SimNode {
                 storage,
                 new Commits(tasks),
                 processes,
+                time::instant,
                 peers::link,
                 peers::lane,
                 events));
