@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.api;
 
+import java.time.Instant;
 import java.util.List;
 import java.util.UUID;
 
@@ -21,6 +22,8 @@ import java.util.UUID;
  * @param replicas what the owner keeps for other replicas
  * @param completeAt node that reported to be complete, so that this released replica may go; or
  *     null
+ * @param completeSince when this node learned that, by its wall clock; null if {@code completeAt}
+ *     is
  * @param waitingFor what the volume waits for, one sentence; null if nothing
  * @param failure why the volume is stopped (poisoned, broken state file); null if healthy
  */
@@ -37,6 +40,7 @@ public record VolumeStatus(
     FetchStatus fetch,
     List<ReplicaStatus> replicas,
     String completeAt,
+    Instant completeSince,
     String waitingFor,
     String failure) {
 

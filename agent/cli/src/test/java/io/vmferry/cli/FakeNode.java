@@ -17,6 +17,7 @@ import io.vmferry.api.SetRate;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.VolumeStatus.FetchStatus;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
@@ -53,6 +54,26 @@ final class FakeNode {
     return volume(name, size, VolumeState.FETCHING, present, 1, fetch, waitingFor, null);
   }
 
+  /** A retained copy. */
+  static VolumeStatus completeElsewhere(String name, long size, Instant since) {
+    return new VolumeStatus(
+        name,
+        UUID_1,
+        size,
+        VolumeState.RELEASED,
+        new Epoch(4, "host-b"),
+        null,
+        0,
+        size,
+        size,
+        null,
+        List.of(),
+        "host-b",
+        since,
+        null,
+        null);
+  }
+
   static VolumeStatus volume(
       String name,
       long size,
@@ -74,6 +95,7 @@ final class FakeNode {
         present,
         fetch,
         List.of(),
+        null,
         null,
         waitingFor,
         failure);

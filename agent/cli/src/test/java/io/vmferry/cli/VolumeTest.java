@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vmferry.api.VolumeState;
 import java.io.IOException;
+import java.time.Instant;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -41,6 +42,19 @@ class VolumeTest extends CliFixture {
   void listShowsReplicas() {
     node.volumes.put("db", FakeNode.serving("db", GIB));
     assertThat(run("volume", "list").out()).startsWith("VOLUME").contains("db      SERVING");
+  }
+
+  @Test
+  void aRetainedCopyIsShownWithTheTimeSinceItIsOne() {
+    Instant since = Instant.parse("2026-11-21T12:00:00.123Z");
+    node.volumes.put("db", FakeNode.completeElsewhere("db", GIB, since));
+    assertThat(run("volume", "list").out())
+        .contains("complete at host-b since 2026-11-21T12:00:00Z: this replica may be deleted");
+    assertThat(run("volume", "show", "db").out())
+        .contains("complete at: host-b since 2026-11-21T12:00:00Z\n");
+    assertThat(run("status", "--json").out())
+        .contains("\"completeAt\" : \"host-b\"")
+        .contains("\"completeSince\" : \"2026-11-21T12:00:00.123Z\"");
   }
 
   @Test

@@ -19,6 +19,7 @@ import java.util.Optional;
  * @param paths where sockets and volumes are
  * @param copy the background copy
  * @param guest what the agent does to guests
+ * @param retention what becomes of copies of volumes that have left
  * @param libvirtUri what the agent connects to
  * @param logLevel from which severity on the log is written
  */
@@ -30,6 +31,7 @@ public record Config(
     Paths paths,
     Copy copy,
     Guest guest,
+    Retention retention,
     String libvirtUri,
     LogLevel logLevel) {
 
@@ -103,6 +105,15 @@ public record Config(
    *     is paused; empty for never
    */
   public record Guest(Optional<Duration> pauseAfter) {}
+
+  /**
+   * What becomes of this node's copy of a volume that is complete at its new owner.
+   *
+   * @param keepFor how long it stays, from the time on that it is complete elsewhere; zero to
+   *     delete it at once, empty for ever
+   * @param keepCopies how many such copies stay at most, those that left last; empty for all
+   */
+  public record Retention(Optional<Duration> keepFor, Optional<Integer> keepCopies) {}
 
   /**
    * Reads a file.

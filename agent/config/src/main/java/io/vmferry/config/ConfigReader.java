@@ -34,6 +34,13 @@ final class ConfigReader {
 
   private static final int MAX_CONNECTIONS = 16;
 
+  /** As many volumes as no host has; beyond it, somebody mistook the number for bytes or days. */
+  private static final int MAX_COPIES = 100_000;
+
+  private static final String OFF = "off";
+  private static final String FOREVER = "forever";
+  private static final String ALL = "all";
+
   /**
    * Below the shortest usual time limit of a guest's disk driver, which is 30 seconds (SCSI, SATA
    * and NVMe in Linux), by the up to 5 seconds until a dead link is noticed and some more.
@@ -76,6 +83,7 @@ final class ConfigReader {
     Config.Paths paths = paths(root.section("paths"));
     Config.Copy copy = copy(root.section("copy"));
     Config.Guest guest = guest(root.section("guest"));
+    Config.Retention retention = retention(root.section("retention"));
     Section libvirt = root.section("libvirt");
     String uri = libvirt.value("uri", ConfigReader::libvirtUri, DEFAULT_LIBVIRT_URI);
     libvirt.refuseUnknown();
@@ -83,7 +91,7 @@ final class ConfigReader {
     LogLevel level = log.value("level", ConfigReader::logLevel, LogLevel.INFO);
     log.refuseUnknown();
     root.refuseUnknown();
-    return new Config(node, listen, peers, tls, paths, copy, guest, uri, level);
+    return new Config(node, listen, peers, tls, paths, copy, guest, retention, uri, level);
   }
 
   private static Map<String, HostPort> peers(Section root, String node) {
@@ -126,9 +134,52 @@ final class ConfigReader {
 
   private static Config.Guest guest(Section guest) {
     Optional<Duration> pauseAfter =
-        guest.value("pause-after", TimeSpan::parseOrOff, Optional.of(DEFAULT_PAUSE_AFTER));
+        guest.value("pause-after", ConfigReader::pauseAfter, Optional.of(DEFAULT_PAUSE_AFTER));
     guest.refuseUnknown();
     return new Config.Guest(pauseAfter);
+  }
+
+  private static Optional<Duration> pauseAfter(String text) {
+    Optional<Duration> time = timeOr(OFF, text);
+    if (time.isPresent() && time.get().isZero()) {
+      throw new IllegalArgumentException(
+          "'" + text + "' is too short; allowed: at least 1 s, or " + OFF);
+    }
+    return time;
+  }
+
+  private static Config.Retention retention(Section retention) {
+    Optional<Duration> keepFor =
+        retention.value("keep-for", text -> timeOr(FOREVER, text), Optional.of(Duration.ZERO));
+    Optional<Integer> keepCopies =
+        retention.value("keep-copies", ConfigReader::keepCopies, Optional.empty());
+    retention.refuseUnknown();
+    return new Config.Retention(keepFor, keepCopies);
+  }
+
+  /** A time, or a word that stands for none. */
+  private static Optional<Duration> timeOr(String word, String text) {
+    if (text.equals(word)) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(TimeSpan.parse(text));
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(e.getMessage() + ", or " + word, e);
+    }
+  }
+
+  private static Optional<Integer> keepCopies(String text) {
+    if (text.equals(ALL)) {
+      return Optional.empty();
+    }
+    return Optional.of(
+        parsed(
+            text,
+            Integer::valueOf,
+            count -> count >= 0 && count <= MAX_COPIES,
+            "a number of copies",
+            "0 to " + MAX_COPIES + ", or " + ALL));
   }
 
   private static String group(String text) {

@@ -2,57 +2,42 @@
 package io.vmferry.config;
 
 import java.time.Duration;
-import java.util.Map;
-import java.util.Optional;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** A time span as it stands in the configuration: whole seconds, minutes or hours. */
+/**
+ * How an amount of time is written: a number and a unit, {@code 90 s}, {@code 30min}, {@code 12h},
+ * {@code 7d}. A number without unit is refused, because nobody could tell what it means; only
+ * {@code 0} needs none. A day has 24 hours.
+ */
 final class TimeSpan {
   /** What {@link #parse} takes, for messages. */
-  static final String SYNTAX = "a time such as 20 s, 5 min or 1 h";
+  static final String SYNTAX = "a whole number and s, min, h or d, such as 20 s, 12 h or 7 d";
 
-  private static final String OFF = "off";
-
-  /** Days are as long as anybody waits for a link; nine digits of hours fit a Duration by far. */
-  private static final Pattern FORM = Pattern.compile("([0-9]{1,9}) ?(s|min|h)");
-
-  private static final Map<String, Duration> UNITS =
-      Map.of("s", Duration.ofSeconds(1), "min", Duration.ofMinutes(1), "h", Duration.ofHours(1));
+  /** Nine digits of days are more than two million years, and fit any arithmetic with them. */
+  private static final Pattern TEXT = Pattern.compile("([0-9]{1,9}) ?(s|min|h|d)|0");
 
   private TimeSpan() {}
 
   /**
-   * Reads a time span of at least one second.
+   * Reads a time span, zero or longer.
    *
    * @throws IllegalArgumentException with a message that says what is wrong and what is allowed
    */
   static Duration parse(String text) {
-    Matcher form = FORM.matcher(text);
-    Duration span =
-        form.matches()
-            ? UNITS.get(form.group(2)).multipliedBy(Long.parseLong(form.group(1)))
-            : Duration.ZERO;
-    if (span.isZero()) {
-      throw new IllegalArgumentException(
-          "'" + text + "' is not a time; allowed: " + SYNTAX + ", at least 1 s");
+    Matcher matcher = TEXT.matcher(text);
+    if (!matcher.matches()) {
+      throw new IllegalArgumentException("'" + text + "' is not a time; allowed: " + SYNTAX);
     }
-    return span;
-  }
-
-  /**
-   * Reads a time span, or {@code off}.
-   *
-   * @throws IllegalArgumentException with a message that says what is wrong and what is allowed
-   */
-  static Optional<Duration> parseOrOff(String text) {
-    if (text.equals(OFF)) {
-      return Optional.empty();
+    if (matcher.group(1) == null) {
+      return Duration.ZERO;
     }
-    try {
-      return Optional.of(parse(text));
-    } catch (IllegalArgumentException e) {
-      throw new IllegalArgumentException(e.getMessage() + ", or off", e);
-    }
+    long number = Long.parseLong(matcher.group(1));
+    return switch (matcher.group(2)) {
+      case "s" -> Duration.ofSeconds(number);
+      case "min" -> Duration.ofMinutes(number);
+      case "h" -> Duration.ofHours(number);
+      default -> Duration.ofDays(number);
+    };
   }
 }

@@ -85,6 +85,7 @@ class ConfigSamplesTest {
             paths,
             shown.copy(),
             shown.guest(),
+            shown.retention(),
             shown.libvirtUri(),
             shown.logLevel());
     assertThat(withoutExamples).isEqualTo(defaults);
@@ -115,6 +116,8 @@ class ConfigSamplesTest {
     assertThat(all.copy().rateLimit()).contains(new ByteRate(50 << 20));
     assertThat(all.copy().connections()).isEqualTo(8);
     assertThat(all.guest().pauseAfter()).contains(Duration.ofSeconds(90));
+    assertThat(all.retention().keepFor()).contains(Duration.ofDays(7));
+    assertThat(all.retention().keepCopies()).contains(20);
     assertThat(all.libvirtUri()).isEqualTo("qemu+unix:///system");
     assertThat(all.logLevel()).isEqualTo(LogLevel.DEBUG);
   }
@@ -130,7 +133,7 @@ class ConfigSamplesTest {
   private static Set<String> allKeys() {
     String nothing = "nothing: 1\n";
     StringBuilder yaml = new StringBuilder(nothing);
-    for (String section : List.of("tls", "paths", "copy", "guest", "libvirt", "log")) {
+    for (String section : List.of("tls", "paths", "copy", "guest", "retention", "libvirt", "log")) {
       yaml.append(section).append(":\n  ").append(nothing);
     }
     ConfigException refusal =

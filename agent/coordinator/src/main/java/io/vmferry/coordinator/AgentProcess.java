@@ -14,6 +14,7 @@ import java.io.IOException;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Clock;
+import java.time.InstantSource;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import org.slf4j.Logger;
@@ -77,7 +78,9 @@ public final class AgentProcess implements AutoCloseable {
             new RelayOverClient(relay),
             timeline,
             config.guest().pauseAfter(),
-            new PauseMarkFiles(config.paths().pausedDomains()));
+            new PauseMarkFiles(config.paths().pausedDomains()),
+            config.retention(),
+            InstantSource.system());
     AgentService service =
         new AgentService(
             node,

@@ -79,6 +79,7 @@ class AgentProcessTest {
           List.of(),
           null,
           null,
+          null,
           null);
     }
 

@@ -45,6 +45,7 @@ import java.nio.file.attribute.PosixFilePermissions;
 import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Set;
@@ -123,6 +124,7 @@ public final class RelayProcess implements AutoCloseable {
                 storage,
                 new Commits(tasks),
                 ProcessTable.ofHost(),
+                InstantSource.system(),
                 peers::link,
                 peers::lane,
                 wiring));

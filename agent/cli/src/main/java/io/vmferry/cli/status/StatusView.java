@@ -13,6 +13,8 @@ import io.vmferry.cli.text.Table;
 import io.vmferry.cli.text.Table.Align;
 import io.vmferry.config.ByteRate;
 import io.vmferry.config.ByteSize;
+import java.time.Instant;
+import java.time.temporal.ChronoUnit;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
@@ -132,9 +134,18 @@ public final class StatusView {
       notes.add("waits for: " + volume.waitingFor());
     }
     if (volume.completeAt() != null) {
-      notes.add("complete at " + volume.completeAt() + ": this replica may be deleted");
+      notes.add(
+          "complete at "
+              + volume.completeAt()
+              + since(volume.completeSince())
+              + ": this replica may be deleted");
     }
     return notes;
+  }
+
+  /** A blank and since when, by the clock of the node, to the second; nothing if unknown. */
+  public static String since(Instant time) {
+    return time == null ? "" : " since " + time.truncatedTo(ChronoUnit.SECONDS);
   }
 
   private static List<String> domains(NodeStatus node) {

@@ -6,6 +6,7 @@ import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.VolumeStatus.FetchStatus;
 import io.vmferry.cli.base.ConfiguredCommand;
 import io.vmferry.cli.base.Surroundings;
+import io.vmferry.cli.status.StatusView;
 import io.vmferry.cli.text.Progress;
 import io.vmferry.config.ByteSize;
 import picocli.CommandLine.Command;
@@ -47,7 +48,9 @@ public final class VolumeShow extends ConfiguredCommand {
     volume
         .replicas()
         .forEach(replica -> line("replica", replica.node() + " lacks " + exact(replica.stale())));
-    line("complete at", volume.completeAt());
+    if (volume.completeAt() != null) {
+      line("complete at", volume.completeAt() + StatusView.since(volume.completeSince()));
+    }
     line("waits for", volume.waitingFor());
     line("failure", volume.failure());
   }

@@ -7,6 +7,7 @@ import io.vmferry.api.RelayStatus;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
+import io.vmferry.config.Config;
 import io.vmferry.coordinator.hypervisor.DomainEvent;
 import io.vmferry.coordinator.hypervisor.DomainInfo;
 import io.vmferry.coordinator.hypervisor.DomainState;
@@ -14,6 +15,7 @@ import io.vmferry.coordinator.hypervisor.DomainXml;
 import io.vmferry.coordinator.hypervisor.Hypervisor;
 import io.vmferry.coordinator.hypervisor.VmferryDisk;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.Comparator;
 import java.util.HashMap;
 import java.util.HashSet;
@@ -50,12 +52,12 @@ public final class Coordinator implements Hypervisor.Listener {
   private final IoErrorPauses ioErrorPauses;
   private final LeftPausedDomains leftPaused;
   private final LinkOutages linkOutages;
+  private final Retirement retirement;
 
   /** Domains with vmferry disks, as last read. */
   private final Map<UUID, DomainInfo> known = new HashMap<>();
 
   private final Set<UUID> markingOwner = new HashSet<>();
-  private final Set<String> retiring = new HashSet<>();
   private boolean reconciling;
 
   /**
@@ -63,6 +65,8 @@ public final class Coordinator implements Hypervisor.Listener {
    * @param pauseAfter how long the link to an origin may be down before a guest that waits for it
    *     is paused; empty for never
    * @param pauseMarks remembers which guests were paused
+   * @param retention what becomes of copies of volumes that have left
+   * @param wallClock the clock that the relay of this host goes by when it notes a time
    */
   public Coordinator(
       String node,
@@ -71,7 +75,9 @@ public final class Coordinator implements Hypervisor.Listener {
       Relay relay,
       Timeline timeline,
       Optional<Duration> pauseAfter,
-      PauseMarks pauseMarks) {
+      PauseMarks pauseMarks,
+      Config.Retention retention,
+      InstantSource wallClock) {
     this.node = node;
     this.scheduler = scheduler;
     this.hypervisor = hypervisor;
@@ -93,6 +99,7 @@ public final class Coordinator implements Hypervisor.Listener {
             pauseAfter,
             pauseMarks,
             known::values);
+    this.retirement = new Retirement(scheduler, relay, timeline, retention, wallClock);
   }
 
   /** Starts the hypervisor and the reconciliation. */
@@ -360,7 +367,7 @@ public final class Coordinator implements Hypervisor.Listener {
               .map(DomainInfo::uuid)
               .collect(Collectors.toSet()),
           relayStatus.get());
-      retire(domains, relayStatus.get());
+      retirement.reconcile(domains, relayStatus.get());
     }
   }
 
@@ -385,34 +392,6 @@ public final class Coordinator implements Hypervisor.Listener {
               }
             },
             reason -> log.debug("domain {}: its job is not known: {}", info.name(), reason));
-      }
-    }
-  }
-
-  /**
-   * Deletes replicas that nobody needs here: the new owner holds everything, durably, and no domain
-   * defined here would start from them. The relay refuses if it knows better.
-   */
-  private void retire(List<DomainInfo> domains, RelayStatus status) {
-    for (VolumeStatus volume : status.volumes()) {
-      boolean mayGo =
-          volume.state() == VolumeState.RELEASED
-              && volume.completeAt() != null
-              && volume.clients() == 0
-              && domains.stream().noneMatch(domain -> domain.uses(volume.name()));
-      if (mayGo && retiring.add(volume.name())) {
-        String detail = "deleted here: complete at " + volume.completeAt();
-        scheduler.then(
-            relay.delete(volume.name()),
-            nothing -> {
-              retiring.remove(volume.name());
-              log.info("volume {} {}", volume.name(), detail);
-              timeline.add(volume.name(), "retire", detail);
-            },
-            reason -> {
-              retiring.remove(volume.name());
-              log.info("volume {} not deleted yet: {}", volume.name(), reason);
-            });
       }
     }
   }

@@ -3,12 +3,14 @@ package io.vmferry.coordinator.migration;
 
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
+import io.vmferry.config.Config;
 import io.vmferry.coordinator.hypervisor.DomainInfo;
 import io.vmferry.coordinator.hypervisor.DomainState;
 import io.vmferry.coordinator.hypervisor.DomainXml;
 import io.vmferry.coordinator.hypervisor.VmferryDisk;
 import java.time.Clock;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -27,7 +29,16 @@ class CoordinatorFixture {
   Coordinator coordinator = newCoordinator();
 
   final Coordinator newCoordinator() {
-    return new Coordinator("hostb", scheduler, hypervisor, relay, timeline, pauseAfter, pauseMarks);
+    return new Coordinator(
+        "hostb",
+        scheduler,
+        hypervisor,
+        relay,
+        timeline,
+        pauseAfter,
+        pauseMarks,
+        new Config.Retention(Optional.of(Duration.ZERO), Optional.empty()),
+        InstantSource.system());
   }
 
   final void start() {

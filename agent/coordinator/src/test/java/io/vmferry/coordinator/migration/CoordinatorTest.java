@@ -540,59 +540,21 @@ class CoordinatorTest extends CoordinatorFixture {
 
   // Retirement
 
-  private void released(int clients, String completeAt) {
-    relay.put("vol", VolumeState.RELEASED, VM, clients, completeAt, null);
-    start();
-    scheduler.settle();
-  }
-
   @Test
   void deletesAReplicaThatNobodyNeeds() {
-    released(0, "hosta");
+    relay.put("vol", VolumeState.RELEASED, VM, 0, "hosta", null);
+    start();
 
     assertThat(relay.deleted).containsExactly("vol");
-    assertThat(details("retire")).containsExactly("deleted here: complete at hosta");
-  }
-
-  @Test
-  void keepsAReplicaThatTheOwnerStillReads() {
-    released(0, null);
-
-    assertThat(relay.deleted).isEmpty();
-  }
-
-  @Test
-  void keepsAReplicaWithAClient() {
-    released(1, "hosta");
-
-    assertThat(relay.deleted).isEmpty();
-  }
-
-  @Test
-  void keepsAReplicaOfADomainDefinedHere() {
-    domain(DomainState.SHUT_OFF, List.of("vol"));
-    released(0, "hosta");
-
-    assertThat(relay.deleted).isEmpty();
   }
 
   @Test
   void keepsAReplicaWhileLibvirtIsUnknown() {
     hypervisor.problem = "gone";
-    released(0, "hosta");
+    relay.put("vol", VolumeState.RELEASED, VM, 0, "hosta", null);
+    start();
 
     assertThat(relay.deleted).isEmpty();
-  }
-
-  @Test
-  void triesAgainToDelete() {
-    relay.deleteProblem = "in use";
-    released(0, "hosta");
-    relay.deleteProblem = null;
-
-    scheduler.advance(Coordinator.RECONCILE_INTERVAL);
-
-    assertThat(relay.deleted).containsExactly("vol");
   }
 
   // Others

@@ -9,6 +9,7 @@ import io.vmferry.api.ProblemException;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.LinkedHashMap;
@@ -28,6 +29,9 @@ final class FakeRelay implements Relay {
   String takeoverProblem;
   String deleteProblem;
   int takeovers;
+
+  /** For volumes put from now on that are complete elsewhere. */
+  Instant completeSince = Instant.EPOCH;
 
   /** Takeovers answer success, yet leave the volumes as they are. */
   boolean takeoverDoesNothing;
@@ -59,6 +63,7 @@ final class FakeRelay implements Relay {
             null,
             List.of(),
             completeAt,
+            completeAt == null ? null : completeSince,
             null,
             failure));
   }

@@ -6,6 +6,7 @@ import io.vmferry.api.Epoch;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.VolumeState;
+import io.vmferry.api.VolumeStatus;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
@@ -18,13 +19,16 @@ import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
 import java.util.ArrayList;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
+import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -353,12 +357,37 @@ public final class Attacher {
                             + (free >> 20)
                             + " MiB free for volumes and "
                             + (need >> 20)
-                            + " MiB are needed; free some or choose another node"));
+                            + " MiB are needed; "
+                            + howToMakeRoom(owned)
+                            + "choose another node"));
               } else {
                 checked.complete(null);
               }
             });
     return checked;
+  }
+
+  /** Retained copies are a convenience: whoever is refused because of them should know. */
+  private String howToMakeRoom(List<Owned> owned) {
+    Set<String> wanted =
+        owned.stream().map(each -> each.replica().getName()).collect(Collectors.toSet());
+    List<VolumeStatus> copies =
+        volumes.all().stream()
+            .filter(volume -> volume.record().state() == VolumeState.RELEASED)
+            .filter(volume -> volume.record().completeAt() != null && volume.clients() == 0)
+            .filter(volume -> !wanted.contains(volume.record().name()))
+            .map(Volume::status)
+            .sorted(Comparator.comparingLong(VolumeStatus::allocated).reversed())
+            .toList();
+    if (copies.isEmpty()) {
+      return "free some or ";
+    }
+    long held = copies.stream().mapToLong(VolumeStatus::allocated).sum();
+    return "copies of volumes that are complete elsewhere hold "
+        + (held >> 20)
+        + " MiB: delete the largest with 'vmferry volume delete "
+        + copies.get(0).name()
+        + "', or ";
   }
 
   private CompletableFuture<Void> attachAll(List<Owned> owned, UUID domain) {

@@ -167,7 +167,10 @@ public final class PeerRequests implements PeerService {
     Epoch epoch = WireIds.epoch(request.getEpoch());
     volumes.note(
         volume,
-        record -> mayComplete(record, peer, epoch) ? record.completeAt(peer) : record,
+        record ->
+            mayComplete(record, peer, epoch)
+                ? record.completeAt(peer, volumes.shared().wallClock().instant())
+                : record,
         (record, error) -> {
           if (error != null) {
             refuse(responder, new PeerRefusal(Refused.Code.FAILED, error.getMessage()));

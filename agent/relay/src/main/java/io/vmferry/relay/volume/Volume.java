@@ -21,6 +21,7 @@ import io.vmferry.relay.store.BlockFile;
 import io.vmferry.relay.store.HeldJournal;
 import java.io.IOException;
 import java.time.Duration;
+import java.time.InstantSource;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.List;
@@ -64,13 +65,18 @@ public final class Volume implements NbdExport {
     void changed(Volume volume, String what);
   }
 
-  /** What all volumes of a relay share. */
+  /**
+   * What all volumes of a relay share.
+   *
+   * @param wallClock for times that are noted and shown; nothing is decided by it here
+   */
   public record Shared(
       Loop loop,
       DiskTasks tasks,
       VolumeStorage storage,
       Commits commits,
       ProcessTable processes,
+      InstantSource wallClock,
       Function<String, PeerLink> links,
       Function<String, BulkLane> lanes,
       Events events) {}
@@ -637,6 +643,7 @@ public final class Volume implements NbdExport {
         fetchStatus(),
         replicaStatus(),
         record.completeAt(),
+        record.completeSince(),
         waitingFor(),
         failure);
   }

@@ -4,9 +4,11 @@ package io.vmferry.relay.volume;
 import com.fasterxml.jackson.annotation.JsonInclude;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
+import java.time.Instant;
 import java.util.Set;
 import java.util.TreeSet;
 import java.util.UUID;
+import java.util.function.Consumer;
 
 /**
  * What is durable about a replica besides its blocks: the payload of its state file. Immutable;
@@ -21,7 +23,10 @@ import java.util.UUID;
  * @param origin where missing blocks come from, and the epoch in which it released them; or null
  * @param domain libvirt domain the volume was attached for, or null
  * @param replicas other nodes that keep a replica (owner only)
- * @param completeAt node that took over and reported to hold everything (RELEASED only), or null
+ * @param completeAt node that took over and reported to hold everything (RELEASED, or STANDBY on
+ *     the way back), or null
+ * @param completeSince when this node learned that, by its wall clock; null if {@code completeAt}
+ *     is
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record VolumeRecord(
@@ -34,7 +39,8 @@ public record VolumeRecord(
     Origin origin,
     UUID domain,
     Set<String> replicas,
-    String completeAt) {
+    String completeAt,
+    Instant completeSince) {
 
   /** Which blocks a replica holds. */
   public enum Held {
@@ -68,6 +74,7 @@ public record VolumeRecord(
         null,
         null,
         Set.of(),
+        null,
         null);
   }
 
@@ -84,129 +91,173 @@ public record VolumeRecord(
         null,
         domain,
         Set.of(),
+        null,
         null);
   }
 
   /** A retained replica, attached to the owner again. */
   public VolumeRecord attached(Epoch ownersEpoch, UUID newDomain) {
-    return new VolumeRecord(
-        name,
-        uuid,
-        size,
-        next(VolumeTransitions.Trigger.ATTACH),
-        ownersEpoch,
-        held,
-        origin,
-        newDomain,
-        Set.of(),
-        completeAt);
+    return with(
+        draft -> {
+          draft.state = next(VolumeTransitions.Trigger.ATTACH);
+          draft.epoch = ownersEpoch;
+          draft.domain = newDomain;
+          draft.replicas = Set.of();
+        });
   }
 
   /** A standby whose owner or domain changed. */
   public VolumeRecord reattached(Epoch ownersEpoch, UUID newDomain) {
-    return new VolumeRecord(
-        name, uuid, size, state, ownersEpoch, held, origin, newDomain, Set.of(), completeAt);
+    return with(
+        draft -> {
+          draft.epoch = ownersEpoch;
+          draft.domain = newDomain;
+          draft.replicas = Set.of();
+        });
   }
 
   /** A standby that goes back to being a retained replica. */
   public VolumeRecord dropped() {
-    return new VolumeRecord(
-        name,
-        uuid,
-        size,
-        next(VolumeTransitions.Trigger.DROP),
-        epoch,
-        held,
-        origin,
-        null,
-        Set.of(),
-        completeAt);
+    return with(
+        draft -> {
+          draft.state = next(VolumeTransitions.Trigger.DROP);
+          draft.domain = null;
+          draft.replicas = Set.of();
+        });
   }
 
   /** Owner from {@code newEpoch} on, fetching what it lacks from {@code from}. */
   public VolumeRecord takenOver(Epoch newEpoch, String from) {
-    return new VolumeRecord(
-        name,
-        uuid,
-        size,
-        next(VolumeTransitions.Trigger.TAKE_OVER),
-        newEpoch,
-        Held.JOURNAL,
-        new Origin(from, newEpoch),
-        domain,
-        Set.of(from),
-        null);
+    return with(
+        draft -> {
+          draft.state = next(VolumeTransitions.Trigger.TAKE_OVER);
+          draft.epoch = newEpoch;
+          draft.held = Held.JOURNAL;
+          draft.origin = new Origin(from, newEpoch);
+          draft.replicas = Set.of(from);
+          draft.completeAt = null;
+          draft.completeSince = null;
+        });
   }
 
   /**
    * Complete; the origin stays noted until it knows. A replica that is not owner keeps its state.
    */
   public VolumeRecord completed() {
-    return new VolumeRecord(
-        name,
-        uuid,
-        size,
-        state == VolumeState.FETCHING ? next(VolumeTransitions.Trigger.COMPLETE) : state,
-        epoch,
-        Held.ALL,
-        origin,
-        domain,
-        replicas,
-        completeAt);
+    return with(
+        draft -> {
+          if (state == VolumeState.FETCHING) {
+            draft.state = next(VolumeTransitions.Trigger.COMPLETE);
+          }
+          draft.held = Held.ALL;
+        });
   }
 
   /**
    * The origin is of no use any more: it knows that this replica is complete, or took over itself.
    */
   public VolumeRecord withoutOrigin() {
-    return new VolumeRecord(
-        name, uuid, size, state, epoch, held, null, domain, replicas, completeAt);
+    return with(draft -> draft.origin = null);
   }
 
   /** Released to the owner of {@code newEpoch}. */
   public VolumeRecord released(Epoch newEpoch) {
     boolean originIsOwner = origin != null && origin.node().equals(newEpoch.owner());
-    return new VolumeRecord(
-        name,
-        uuid,
-        size,
-        next(VolumeTransitions.Trigger.RELEASE),
-        newEpoch,
-        held,
-        originIsOwner ? null : origin,
-        domain,
-        Set.of(),
-        null);
+    return with(
+        draft -> {
+          draft.state = next(VolumeTransitions.Trigger.RELEASE);
+          draft.epoch = newEpoch;
+          draft.origin = originIsOwner ? null : origin;
+          draft.replicas = Set.of();
+          draft.completeAt = null;
+          draft.completeSince = null;
+        });
   }
 
-  /** The new owner reported that it holds everything. */
-  public VolumeRecord completeAt(String node) {
-    return new VolumeRecord(name, uuid, size, state, epoch, held, origin, domain, replicas, node);
+  /**
+   * The new owner reported that it holds everything. Told again, it stays complete since the first
+   * time: what is kept for a while is not kept for ever.
+   */
+  public VolumeRecord completeAt(String node, Instant now) {
+    if (node.equals(completeAt)) {
+      return this;
+    }
+    return with(
+        draft -> {
+          draft.completeAt = node;
+          draft.completeSince = now;
+        });
   }
 
   /** Another node keeps a replica from now on. */
   public VolumeRecord withReplica(String node) {
     Set<String> nodes = new TreeSet<>(replicas);
     nodes.add(node);
-    return new VolumeRecord(
-        name, uuid, size, state, epoch, held, origin, domain, nodes, completeAt);
+    return with(draft -> draft.replicas = nodes);
   }
 
   /** That node keeps no replica any more. */
   public VolumeRecord withoutReplica(String node) {
     Set<String> nodes = new TreeSet<>(replicas);
     nodes.remove(node);
-    return new VolumeRecord(
-        name, uuid, size, state, epoch, held, origin, domain, nodes, completeAt);
+    return with(draft -> draft.replicas = nodes);
   }
 
   /** The domain that the volume belongs to, as the agent knows it. */
   public VolumeRecord withDomain(UUID newDomain) {
-    return new VolumeRecord(
-        name, uuid, size, state, epoch, held, origin, newDomain, replicas, completeAt);
+    return with(draft -> draft.domain = newDomain);
   }
 
   private VolumeState next(VolumeTransitions.Trigger trigger) {
     return VolumeTransitions.next(state, trigger);
+  }
+
+  private VolumeRecord with(Consumer<Draft> change) {
+    Draft draft = new Draft(this);
+    change.accept(draft);
+    return draft.record();
+  }
+
+  /**
+   * The next record while it is worked out: a change names what it changes, all else is copied
+   * here. What a volume is (name, UUID, size) never changes.
+   */
+  private static final class Draft {
+    private final VolumeRecord before;
+    private VolumeState state;
+    private Epoch epoch;
+    private Held held;
+    private Origin origin;
+    private UUID domain;
+    private Set<String> replicas;
+    private String completeAt;
+    private Instant completeSince;
+
+    Draft(VolumeRecord before) {
+      this.before = before;
+      state = before.state;
+      epoch = before.epoch;
+      held = before.held;
+      origin = before.origin;
+      domain = before.domain;
+      replicas = before.replicas;
+      completeAt = before.completeAt;
+      completeSince = before.completeSince;
+    }
+
+    VolumeRecord record() {
+      return new VolumeRecord(
+          before.name,
+          before.uuid,
+          before.size,
+          state,
+          epoch,
+          held,
+          origin,
+          domain,
+          replicas,
+          completeAt,
+          completeSince);
+    }
   }
 }

@@ -266,6 +266,6 @@ public final class Volumes {
 
   private static VolumeStatus brokenStatus(String name, String failure) {
     return new VolumeStatus(
-        name, null, 0, null, null, null, 0, 0, 0, null, List.of(), null, null, failure);
+        name, null, 0, null, null, null, 0, 0, 0, null, List.of(), null, null, null, failure);
   }
 }

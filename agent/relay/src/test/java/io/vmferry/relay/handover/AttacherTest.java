@@ -108,6 +108,43 @@ final class AttacherTest {
   }
 
   @Test
+  void tooLittleSpaceIsRefused() {
+    nodes.createFull(nodes.a, "vol");
+    nodes.b.storage().setFreeBytes(1 << 20);
+    Problem problem = refused("a", "vol");
+    assertThat(problem.code()).isEqualTo(Problem.Code.NO_SPACE);
+    assertThat(problem.message())
+        .contains("1 MiB free for volumes and 8 MiB are needed; free some or choose another node");
+    assertThat(nodes.b.volume("vol")).isNull();
+  }
+
+  @Test
+  void aRefusalForLackOfSpaceNamesRetainedCopies() {
+    nodes.create(nodes.b, "small");
+    nodes.createFull(nodes.b, "large");
+    nodes.move(nodes.a, "small");
+    nodes.move(nodes.a, "large");
+    nodes.until(() -> nodes.b.volume("small").record().completeAt() != null);
+    nodes.until(() -> nodes.b.volume("large").record().completeAt() != null);
+    nodes.createFull(nodes.a, "vol");
+    nodes.b.storage().setFreeBytes(1 << 20);
+
+    Problem problem = refused("a", "vol");
+    assertThat(problem.code()).isEqualTo(Problem.Code.NO_SPACE);
+    assertThat(problem.message()).contains("hold 8 MiB", "'vmferry volume delete large'");
+  }
+
+  @Test
+  void theCopyThatIsAttachedAgainNeedsItsSpaceOnlyOnce() {
+    nodes.createFull(nodes.b, "vol");
+    nodes.move(nodes.a, "vol");
+    nodes.until(() -> nodes.b.volume("vol").record().completeAt() != null);
+    nodes.b.storage().setFreeBytes(0);
+    nodes.await(attach("a", "vol"));
+    assertThat(Nodes.state(nodes.b, "vol")).isEqualTo(VolumeState.STANDBY);
+  }
+
+  @Test
   void aReplicaThatCantBeMadeStandbyStaysAsItWas() {
     nodes.create(nodes.b, "vol");
     nodes.move(nodes.a, "vol");

@@ -142,6 +142,7 @@ public final class SimNode {
                 storage,
                 new Commits(tasks),
                 processes,
+                time::instant,
                 peers::link,
                 peers::lane,
                 events));

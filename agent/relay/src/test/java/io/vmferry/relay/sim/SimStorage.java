@@ -35,6 +35,7 @@ public final class SimStorage implements VolumeStorage {
   private final RandomGenerator random;
   private VirtualTime.NodeLoop loop;
   private IOException commitFailure;
+  private long free = Long.MAX_VALUE;
 
   /**
    * An empty disk.
@@ -70,6 +71,11 @@ public final class SimStorage implements VolumeStorage {
   /** The next commit fails and changes nothing. */
   public void failNextCommit(IOException failure) {
     commitFailure = failure;
+  }
+
+  /** How much room there is from now on, whatever is stored. */
+  public void setFreeBytes(long bytes) {
+    free = bytes;
   }
 
   public VolumeRecord record(String name) {
@@ -187,6 +193,6 @@ public final class SimStorage implements VolumeStorage {
 
   @Override
   public long freeBytes() {
-    return Long.MAX_VALUE;
+    return free;
   }
 }

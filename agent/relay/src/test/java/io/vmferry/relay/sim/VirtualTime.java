@@ -3,6 +3,7 @@ package io.vmferry.relay.sim;
 
 import io.vmferry.relay.exec.Loop;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.Comparator;
 import java.util.PriorityQueue;
 
@@ -20,6 +21,11 @@ public final class VirtualTime {
 
   public long nanoTime() {
     return now;
+  }
+
+  /** What the wall clocks of all nodes show. */
+  public Instant instant() {
+    return Instant.ofEpochSecond(0, now);
   }
 
   public void at(long delayNanos, Runnable task) {

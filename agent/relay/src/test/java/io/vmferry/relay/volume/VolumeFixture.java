@@ -57,6 +57,7 @@ final class VolumeFixture {
                 storage,
                 new Commits(tasks),
                 pid -> Optional.of(new LocalProcess(pid, 1)),
+                time::instant,
                 node -> peer,
                 node -> lane,
                 new Recorder()));

@@ -5,14 +5,17 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.datatype.jsr310.JavaTimeModule;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
 import io.vmferry.relay.volume.VolumeRecord.Held;
+import java.time.Instant;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
 
 final class VolumeRecordTest {
   private static final UUID DOMAIN = new UUID(5, 6);
+  private static final Instant NOON = Instant.parse("2026-11-21T12:00:00Z");
 
   private final VolumeRecord created = VolumeRecord.created("vol", new UUID(1, 2), 4096, "a");
   private final VolumeRecord standby =
@@ -49,11 +52,27 @@ final class VolumeRecordTest {
   }
 
   @Test
-  void aReleaseForgetsWhereItWasComplete() {
-    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b");
+  void aTakeoverForgetsWhereItWasComplete() {
+    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b", NOON);
     VolumeRecord back = released.attached(new Epoch(2, "b"), DOMAIN);
     assertThat(back.completeAt()).isEqualTo("b");
-    assertThat(back.takenOver(new Epoch(3, "a"), "b").completeAt()).isNull();
+    assertThat(back.completeSince()).isEqualTo(NOON);
+    VolumeRecord owner = back.takenOver(new Epoch(3, "a"), "b");
+    assertThat(owner.completeAt()).isNull();
+    assertThat(owner.completeSince()).isNull();
+  }
+
+  @Test
+  void isCompleteElsewhereSinceTheFirstTimeItWasTold() {
+    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b", NOON);
+    assertThat(released.completeAt("b", NOON.plusSeconds(9))).isEqualTo(released);
+  }
+
+  @Test
+  void aReplicaThatIsAttachedAndDroppedIsCompleteElsewhereSinceThen() {
+    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b", NOON);
+    VolumeRecord dropped = released.attached(new Epoch(2, "b"), DOMAIN).dropped();
+    assertThat(dropped.completeSince()).isEqualTo(NOON);
   }
 
   @Test
@@ -93,8 +112,9 @@ final class VolumeRecordTest {
 
   @Test
   void survivesJson() throws Exception {
-    JsonMapper json = JsonMapper.builder().build();
-    for (VolumeRecord record : new VolumeRecord[] {created, standby, fetching}) {
+    JsonMapper json = JsonMapper.builder().addModule(new JavaTimeModule()).build();
+    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b", NOON);
+    for (VolumeRecord record : new VolumeRecord[] {created, standby, fetching, released}) {
       byte[] text = json.writeValueAsBytes(record);
       assertThat(json.readValue(text, VolumeRecord.class)).isEqualTo(record);
     }
