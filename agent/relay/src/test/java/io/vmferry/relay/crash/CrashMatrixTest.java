@@ -363,8 +363,15 @@ final class CrashMatrixTest {
     return contents.get(image);
   }
 
-  /** A recovered replica becomes complete with the same content, and stays so. */
-  private static void goesOn(CrashDisk disk, CrashNode node, long[] content) throws IOException {
+  /**
+   * What a recovered replica has is durable after a flush; it becomes complete with the same
+   * content, and stays so.
+   */
+  private void goesOn(CrashDisk disk, CrashNode node, long[] content) throws IOException {
+    node.flush();
+    assertThat(contentOf(ALL_LOST.of(disk)))
+        .as("content after recovery, flush and power loss")
+        .isEqualTo(content);
     node.complete();
     assertThat(node.isComplete()).as("it becomes complete").isTrue();
     assertThat(node.content()).as("content when complete").isEqualTo(content);

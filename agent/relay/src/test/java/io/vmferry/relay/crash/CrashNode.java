@@ -262,15 +262,19 @@ final class CrashNode {
     call.end();
   }
 
+  /** A guest that found what is here now flushes it. */
+  void flush() {
+    openBy(new BlockHistory(content()));
+    step(CrashStep.FLUSH, 1);
+  }
+
   /** The origin answers everything, until the volume is complete; then a guest flushes. */
   void complete() {
     for (int i = 0; i < PUMP_LIMIT && !origin.calls().isEmpty() && !isComplete(); i++) {
       copy();
       time.run(UNTIL_FORCED);
     }
-    openBy(new BlockHistory(content()));
-    begin(CrashStep.FLUSH, 1);
-    pump();
+    flush();
   }
 
   boolean isComplete() {
