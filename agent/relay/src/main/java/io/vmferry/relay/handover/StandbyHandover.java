@@ -252,6 +252,9 @@ public final class StandbyHandover {
               .filter(candidate -> candidate.record().uuid().equals(uuid))
               .findFirst()
               .orElseThrow(() -> new IllegalArgumentException("the owner released " + uuid));
+      if (granted.stream().anyMatch(before -> before.volume() == volume)) {
+        throw new IllegalArgumentException("the owner released " + uuid + " twice");
+      }
       Epoch epoch = WireIds.epoch(each.getEpoch());
       if (!epoch.owner().equals(peers.self())
           || epoch.number() != volume.record().epoch().number() + 1

@@ -9,6 +9,7 @@ import io.vmferry.api.CreateVolume;
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.VolumeState;
 import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.store.ImageHash;
 import io.vmferry.relay.volume.Volume;
 import java.time.Duration;
 import java.util.ArrayDeque;
@@ -62,6 +63,8 @@ final class RelocationSimulationTest {
   private boolean faults;
   private boolean powerFails;
   private int nextPid = 100;
+  private long traceHash;
+  private final Figures figures = new Figures();
 
   /**
    * A killed process releases nothing, so a leak says nothing here, and tracking costs much time.
@@ -87,12 +90,43 @@ final class RelocationSimulationTest {
     runAll((long) part * SEEDS, (part + 1L) * SEEDS);
   }
 
-  /** {@code -Dvmferry.sim.seeds=1000-2000} for a long run. */
+  /**
+   * {@code -Dvmferry.sim.seeds=1000-2000} for a long run, as tests/simulate makes many of: all
+   * seeds are tried, and the figures are printed for it.
+   */
   @Test
   @EnabledIfSystemProperty(named = "vmferry.sim.seeds", matches = "\\d+-\\d+")
-  void theSeedsOfTheCommandLine() throws Exception {
-    String[] range = System.getProperty("vmferry.sim.seeds").split("-", -1);
-    runAll(Long.parseLong(range[0]), Long.parseLong(range[1]));
+  void theSeedsOfTheCommandLine() {
+    String range = System.getProperty("vmferry.sim.seeds");
+    String[] bounds = range.split("-", -1);
+    List<String> failures = new ArrayList<>();
+    for (long seed = Long.parseLong(bounds[0]); seed < Long.parseLong(bounds[1]); seed++) {
+      try {
+        runAll(seed, seed + 1);
+      } catch (Exception | AssertionError e) {
+        failures.add(e.getMessage());
+      }
+    }
+    System.out.printf(
+        "simulation: seeds=%s operations=%d moves=%d kills=%d power-losses=%d link-cuts=%d"
+            + " failed=%d%n",
+        range,
+        figures.operations,
+        figures.moves,
+        figures.kills,
+        figures.powerLosses,
+        figures.linkCuts,
+        failures.size());
+    assertThat(failures).isEmpty();
+  }
+
+  /** What happened in all runs so far. */
+  private static final class Figures {
+    private long operations;
+    private long moves;
+    private long kills;
+    private long powerLosses;
+    private long linkCuts;
   }
 
   private void runAll(long from, long to) throws Exception {
@@ -109,11 +143,11 @@ final class RelocationSimulationTest {
   @Test
   void theSameSeedGivesTheSameRun() throws Exception {
     for (int seed = 5; seed < 15; seed++) {
-      assertThat(run(seed)).isEqualTo(run(seed));
+      assertThat(run(seed)).as("seed %s", seed).isEqualTo(run(seed));
     }
   }
 
-  /** Returns how long the run took, in virtual time: a fingerprint. */
+  /** Returns a fingerprint of everything that happened, and when. */
   private long run(long seed) throws Exception {
     random = new Random(seed);
     time = new VirtualTime();
@@ -122,6 +156,8 @@ final class RelocationSimulationTest {
     c = new SimNode("c", time, random);
     nodes = List.of(a, b, c);
     trace.clear();
+    traceHash = seed;
+    nextPid = 100;
     links.clear();
     for (SimNode from : nodes) {
       for (SimNode to : nodes) {
@@ -146,13 +182,25 @@ final class RelocationSimulationTest {
     a.guest = GuestStatus.State.ACTIVE;
     until("connected", guest::connected);
     faults = seed % 5 != 0;
+    safety();
+    faults = false;
+    liveness();
+    figures.operations += guest.done();
+    return ImageHash.mix(traceHash, guest.fingerprint());
+  }
+
+  /** Whatever happens, no read is wrong. */
+  private void safety() throws Exception {
     guest.fill();
     work(100 + random.nextInt(200));
     for (int move = 0; move <= random.nextInt(3); move++) {
       migrate(another(random.nextInt(3) == 0));
       work(100 + random.nextInt(400));
     }
-    faults = false;
+  }
+
+  /** When nothing fails any more, everything that must happen does, in bounded time. */
+  private void liveness() throws Exception {
     repair();
     guest.stop();
     until("all answered", () -> guest.inFlight() == 0);
@@ -161,7 +209,7 @@ final class RelocationSimulationTest {
     guest.readAll(() -> read[0] = true);
     until("all read", () -> read[0]);
     until("the origin knows", () -> guestAt.volume(VOLUME).record().origin() == null);
-    return time.nanoTime();
+    trace("the end");
   }
 
   /** Where the guest goes next: mostly to and fro, sometimes to the third node. */
@@ -173,7 +221,9 @@ final class RelocationSimulationTest {
   }
 
   private void trace(String what) {
-    trace.add(time.nanoTime() / 1_000_000 + " ms " + what);
+    String line = time.nanoTime() / 1_000_000 + " ms " + what;
+    traceHash = ImageHash.mix(ImageHash.mix(traceHash, line.hashCode()), guest.fingerprint());
+    trace.add(line);
     if (trace.size() > TRACE) {
       trace.remove();
     }
@@ -225,6 +275,7 @@ final class RelocationSimulationTest {
       int dice = random.nextInt(400);
       if (dice < 4) {
         wireUp = !wireUp;
+        figures.linkCuts += wireUp ? 0 : 1;
         trace(wireUp ? "link mended" : "link cut");
         updateLinks();
       } else if (dice < 8) {
@@ -242,6 +293,7 @@ final class RelocationSimulationTest {
   private void kill(SimNode node) {
     if (node.isAlive()) {
       trace("relay " + node.name() + " killed");
+      figures.kills++;
       node.kill();
       updateLinks();
       if (guestAt == node && guest.connected()) {
@@ -254,6 +306,7 @@ final class RelocationSimulationTest {
   private void losePower(SimNode node) {
     if (node.isAlive()) {
       trace("host " + node.name() + " lost power");
+      figures.powerLosses++;
       node.losePower();
       updateLinks();
       if (guestAt == node) {
@@ -288,6 +341,7 @@ final class RelocationSimulationTest {
   /** What libvirt and QEMU do: attach, stop at the source, resume at the destination. */
   private void migrate(SimNode to) throws Exception {
     trace("migrate " + guestAt.name() + " to " + to.name());
+    figures.moves++;
     boolean[] attached = new boolean[1];
     int steps = 0;
     while (!attached[0]) {

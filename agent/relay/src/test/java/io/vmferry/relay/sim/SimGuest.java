@@ -7,19 +7,17 @@ import io.vmferry.nbd.NbdClient;
 import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdExportException;
 import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.history.BlockHistory;
+import io.vmferry.relay.history.BlockHistory.Kind;
+import io.vmferry.relay.store.ImageHash;
 import io.vmferry.relay.volume.Volume;
 import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
-import java.util.Map;
-import java.util.Set;
 import java.util.random.RandomGenerator;
 
 /**
- * A guest that writes numbered sectors and checks each it reads: a sector may hold the last value
- * that was acknowledged before the read began, or one that was being written meanwhile; nothing
- * else.
+ * A guest that writes numbered sectors and reads them: {@link BlockHistory} decides whether what it
+ * reads is possible.
  *
  * <p>Like QEMU it sends again what it got no answer for when its relay comes back.
  */
@@ -31,30 +29,27 @@ final class SimGuest {
   private final RandomGenerator random;
   private final int sectors;
 
-  /** Values that a read may see now, per sector. */
-  private final List<Set<Long>> allowed = new ArrayList<>();
-
-  /** Values that may be there after a power loss: those since the last flush, per sector. */
-  private final List<Set<Long>> durable = new ArrayList<>();
-
+  private final BlockHistory history;
   private final List<Op> inFlight = new ArrayList<>();
   private long lastValue;
   private NbdSession session;
   private boolean stopped;
-  private long done;
+  private long fingerprint;
 
   SimGuest(int sectors, RandomGenerator random) {
     this.sectors = sectors;
     this.random = random;
-    for (int i = 0; i < sectors; i++) {
-      allowed.add(new HashSet<>(Set.of(0L)));
-      durable.add(new HashSet<>(Set.of(0L)));
-    }
+    this.history = new BlockHistory(new long[sectors]);
   }
 
   /** Operations that were answered. */
   long done() {
-    return done;
+    return history.operations();
+  }
+
+  /** Of everything that was answered, and when. */
+  long fingerprint() {
+    return fingerprint;
   }
 
   int inFlight() {
@@ -83,9 +78,7 @@ final class SimGuest {
   void die() {
     session = null;
     inFlight.clear();
-    for (int i = 0; i < sectors; i++) {
-      allowed.set(i, new HashSet<>(durable.get(i)));
-    }
+    history.powerLoss();
   }
 
   boolean connected() {
@@ -138,23 +131,14 @@ final class SimGuest {
     return "guest: connected=" + connected() + " stopped=" + stopped + " waits for " + inFlight;
   }
 
-  private enum Kind {
-    READ,
-    WRITE,
-    ZERO,
-    TRIM,
-    FLUSH
-  }
-
   /** One request. */
   private final class Op implements NbdSession.ReadReply {
     private final Kind kind;
     private final int first;
     private final int count;
     private final long value;
-    private final List<Set<Long>> seenAllowed = new ArrayList<>();
     private final boolean fua = random.nextInt(8) == 0;
-    private final Map<Integer, Set<Long>> atFlush = new HashMap<>();
+    private final BlockHistory.Op op;
     private Runnable then = SimGuest.this::fill;
     private ByteBuf buffer;
 
@@ -173,7 +157,7 @@ final class SimGuest {
 
     Op(Kind kind, int first, int count) {
       this.kind = kind;
-      // Two writes of one sector at a time may end in any order; the check needs to know which.
+      // A write that is sent again may be carried out twice, so no two of one sector at a time.
       int free = 0;
       while (first + free < sectors && free < count && (kind == Kind.READ || !busy(first + free))) {
         free++;
@@ -181,18 +165,11 @@ final class SimGuest {
       this.first = first;
       this.count = free;
       lastValue++;
-      this.value = kind == Kind.ZERO || kind == Kind.TRIM ? 0 : lastValue;
-      for (int i = 0; i < free; i++) {
-        Set<Long> values = allowed.get(first + i);
-        if (kind == Kind.READ) {
-          seenAllowed.add(new HashSet<>(values));
-        } else if (!isFlush()) {
-          values.add(value);
-          durable.get(first + i).add(value);
-          int sector = first + i;
-          inFlight.forEach(other -> other.concurrentWrite(sector, value));
-        }
-      }
+      this.value = lastValue;
+      this.op =
+          isFlush()
+              ? history.invoke(Kind.FLUSH, 0, 0, 0, false)
+              : history.invoke(kind, first, free, value, fua && kind != Kind.READ);
     }
 
     private boolean isFlush() {
@@ -209,22 +186,10 @@ final class SimGuest {
                       && sector < op.first + op.count);
     }
 
-    private void concurrentWrite(int sector, long newValue) {
-      if (isFlush() && !atFlush.isEmpty()) {
-        atFlush.get(sector).add(newValue);
-      }
-      if (kind == Kind.READ && sector >= first && sector < first + count) {
-        seenAllowed.get(sector - first).add(newValue);
-      }
-    }
-
     void send() {
       long offset = (long) first * SECTOR;
       long length = (long) count * SECTOR;
       if (isFlush()) {
-        for (int i = 0; i < sectors; i++) {
-          atFlush.put(i, new HashSet<>(allowed.get(i)));
-        }
         session.flush(this);
         return;
       }
@@ -263,42 +228,28 @@ final class SimGuest {
       if (!inFlight.remove(this)) {
         throw new AssertionError("answered twice, or after the connection was lost: " + kind);
       }
-      done++;
-      if (isFlush()) {
-        // What may be there now: as it was when the flush was sent, or written since.
-        atFlush.forEach((sector, values) -> durable.get(sector).retainAll(values));
+      if (kind == Kind.READ && !isFlush()) {
+        history.ok(op, content());
+      } else {
+        history.ok(op);
       }
-      for (int i = 0; i < count && kind != Kind.FLUSH; i++) {
-        if (kind == Kind.READ) {
-          check(i);
-        } else if (kind == Kind.TRIM) {
-          // Undefined until written again: here zero, or as before.
-          allowed.get(first + i).add(0L);
-        } else {
-          allowed.get(first + i).clear();
-          allowed.get(first + i).add(value);
-          if (fua) {
-            durable.get(first + i).retainAll(Set.of(value));
-          }
-        }
-      }
+      fingerprint = ImageHash.mix(fingerprint, op.toString().hashCode());
       then.run();
     }
 
-    private void check(int i) {
-      for (int at = i * SECTOR; at < (i + 1) * SECTOR; at += Long.BYTES) {
-        long seen = buffer.getLong(at);
-        if (!seenAllowed.get(i).contains(seen)) {
-          throw new AssertionError(
-              "sector "
-                  + (first + i)
-                  + " holds "
-                  + seen
-                  + " where only "
-                  + seenAllowed.get(i)
-                  + " may be");
+    private long[] content() {
+      long[] content = new long[count];
+      for (int i = 0; i < count; i++) {
+        content[i] = buffer.getLong(i * SECTOR);
+        for (int at = i * SECTOR; at < (i + 1) * SECTOR; at += Long.BYTES) {
+          if (buffer.getLong(at) != content[i]) {
+            throw new AssertionError(
+                op + ": sector " + (first + i) + " is torn at byte " + at % SECTOR);
+          }
         }
+        fingerprint = ImageHash.mix(fingerprint, content[i]);
       }
+      return content;
     }
 
     @Override

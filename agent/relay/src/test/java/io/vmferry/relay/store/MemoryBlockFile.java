@@ -4,6 +4,7 @@ package io.vmferry.relay.store;
 import io.netty.buffer.ByteBuf;
 import java.io.IOException;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.BitSet;
 import java.util.EnumMap;
 import java.util.List;
@@ -48,11 +49,26 @@ public final class MemoryBlockFile implements BlockFile {
   private boolean holding;
   private boolean closed;
   private IOException poison;
+  private Runnable watcher;
 
   /** A file of zeroes. */
   public MemoryBlockFile(int size) {
     durable = new byte[size];
     cached = new byte[size];
+  }
+
+  /** As the other is now, with nothing under way. */
+  public MemoryBlockFile(MemoryBlockFile other) {
+    durable = other.durable.clone();
+    cached = other.cached.clone();
+    unforced.addAll(other.unforced);
+    allocated.or(other.allocated);
+    changes = other.changes;
+  }
+
+  /** Calls {@code newWatcher} before each change and each force, and in the middle of a change. */
+  public void watch(Runnable newWatcher) {
+    watcher = newWatcher;
   }
 
   /** From now on operations wait for {@link #release}. */
@@ -96,6 +112,15 @@ public final class MemoryBlockFile implements BlockFile {
   /** Changes that a power loss might undo now. */
   public int unforced() {
     return unforced.size();
+  }
+
+  /** A fingerprint of the content and of what a power loss might make of it. */
+  public long image() {
+    long hash = ImageHash.mix(ImageHash.of(durable), ImageHash.of(cached));
+    for (Change change : unforced) {
+      hash = ImageHash.mix(ImageHash.mix(hash, change.at()), ImageHash.of(change.bytes()));
+    }
+    return hash;
   }
 
   /** Power loss: what waits never happens, nobody is called back; open again afterwards. */
@@ -148,6 +173,21 @@ public final class MemoryBlockFile implements BlockFile {
   }
 
   private void change(long offset, byte[] bytes) {
+    int half = bytes.length / 2 / LossModel.SECTOR_BYTES * LossModel.SECTOR_BYTES;
+    if (watcher != null && half > 0) {
+      watcher.run();
+      apply(offset, Arrays.copyOf(bytes, half));
+      watcher.run();
+      apply(offset + half, Arrays.copyOfRange(bytes, half, bytes.length));
+    } else {
+      if (watcher != null) {
+        watcher.run();
+      }
+      apply(offset, bytes);
+    }
+  }
+
+  private void apply(long offset, byte[] bytes) {
     System.arraycopy(bytes, 0, cached, (int) offset, bytes.length);
     unforced.add(new Change(changes++, (int) offset, bytes));
   }
@@ -213,6 +253,9 @@ public final class MemoryBlockFile implements BlockFile {
           if (poison != null) {
             done.done(new IOException("poisoned", poison));
             return;
+          }
+          if (watcher != null) {
+            watcher.run();
           }
           for (Change change : unforced) {
             if (change.number() < covered) {

@@ -9,9 +9,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 
 /**
  * A file system in memory that keeps only what was forced, and can fail or stop at any primitive
@@ -53,6 +55,72 @@ public final class MemoryFileOps implements FileOps {
   private int failAt = Integer.MAX_VALUE;
   private boolean failForever;
   private IOException failure;
+  private Runnable watcher = () -> {};
+
+  public MemoryFileOps() {}
+
+  /** As the other is now. */
+  public MemoryFileOps(MemoryFileOps other) {
+    IdentityHashMap<Node, Node> copies = new IdentityHashMap<>();
+    other.durableNames.forEach((path, node) -> durableNames.put(path, copy(node, copies)));
+    other.names.forEach((path, node) -> names.put(path, copy(node, copies)));
+    for (Pending pending : other.unforced) {
+      Pending mine = new Pending();
+      mine.node = copy(pending.node, copies);
+      mine.directory = pending.directory;
+      mine.at = pending.at;
+      mine.bytes = pending.bytes;
+      mine.truncates = pending.truncates;
+      if (pending.names != null) {
+        mine.names = new HashMap<>();
+        pending.names.forEach((path, node) -> mine.names.put(path, copy(node, copies)));
+      }
+      unforced.add(mine);
+    }
+  }
+
+  private static Node copy(Node node, IdentityHashMap<Node, Node> copies) {
+    if (node == null) {
+      return null;
+    }
+    return copies.computeIfAbsent(
+        node,
+        key -> {
+          Node mine = new Node();
+          // Contents are replaced, never changed in place.
+          mine.durable = key.durable;
+          mine.cached = key.cached;
+          return mine;
+        });
+  }
+
+  /** Calls {@code newWatcher} before each operation. */
+  public void watch(Runnable newWatcher) {
+    watcher = newWatcher;
+  }
+
+  /** Files that the process sees. */
+  public Set<Path> files() {
+    return Set.copyOf(names.keySet());
+  }
+
+  /** A fingerprint of all files and of what a power loss might make of them. */
+  public long image() {
+    long hash = names.size();
+    for (Map<Path, Node> each : List.of(names, durableNames)) {
+      for (Map.Entry<Path, Node> entry : new TreeMap<>(each).entrySet()) {
+        hash = ImageHash.mix(hash, entry.getKey().hashCode());
+        hash = ImageHash.mix(hash, ImageHash.of(entry.getValue().cached));
+        hash = ImageHash.mix(hash, ImageHash.of(entry.getValue().durable));
+      }
+    }
+    for (Pending pending : unforced) {
+      hash = ImageHash.mix(hash, pending.at);
+      hash = ImageHash.mix(hash, pending.bytes == null ? -1 : ImageHash.of(pending.bytes));
+      hash = ImageHash.mix(hash, pending.names == null ? -1 : pending.names.keySet().hashCode());
+    }
+    return hash;
+  }
 
   /** Operations done so far, those that failed included. */
   public int operations() {
@@ -144,6 +212,7 @@ public final class MemoryFileOps implements FileOps {
   }
 
   private void step(String operation) throws IOException {
+    watcher.run();
     int number = operations++;
     log.add(number + " " + operation);
     if (number >= crashAt) {
