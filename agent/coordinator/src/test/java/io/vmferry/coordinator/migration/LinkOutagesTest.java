@@ -40,6 +40,7 @@ class LinkOutagesTest extends CoordinatorFixture {
             List.of(),
             null,
             null,
+            null,
             null));
   }
 

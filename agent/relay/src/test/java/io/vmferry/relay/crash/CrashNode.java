@@ -27,6 +27,7 @@ import io.vmferry.relay.volume.Volumes;
 import java.io.IOException;
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -100,6 +101,7 @@ final class CrashNode {
                 disk,
                 new Commits(tasks),
                 pid -> Optional.of(new LocalProcess(pid, 1)),
+                () -> Instant.EPOCH,
                 node -> origin,
                 node -> lane,
                 new Unheard()));

@@ -25,6 +25,7 @@ import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
@@ -57,6 +58,7 @@ final class TakeoverAnswersTest {
               storage,
               new Commits(tasks),
               pid -> Optional.empty(),
+              () -> Instant.EPOCH,
               peers::link,
               peers::lane,
               new Unheard()));
