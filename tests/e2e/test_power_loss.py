@@ -25,7 +25,7 @@ FETCHED = 32 * MIB  # so much that blocks are missing until the last loss
 GIVEN = 8 * MIB
 PIECE = MIB
 
-DESTINATION_LOSSES = 14
+DESTINATION_LOSSES = 12
 SOURCE_LOSSES = 7
 LONGEST_LOAD = 0.8  # seconds
 AROUND_TAKEOVER = 0.12  # seconds: from its request to after its commit at the other side

@@ -139,7 +139,7 @@ class Soak:
             self._cluster.crawl(destination)
         self._migrate(source, destination, faults)
         self._repair()
-        self._at = self._settle()
+        self._at = self.settle()
         if crawls:
             self.vm.assert_consistent(self._at)  # to read the whole volume would end fetch mode
         else:
@@ -216,7 +216,7 @@ class Soak:
 
     # ---- where is the VM now ----
 
-    def _settle(self):
+    def settle(self):
         """Waits until the VM runs on one host and nowhere else, and its load makes progress; returns the host."""
         deadline = time.monotonic() + SETTLE_TIMEOUT
         seen, since = None, time.monotonic()
@@ -341,14 +341,15 @@ def main():
     arguments = parser.parse_args()
     began = time.monotonic()
     with Cluster() as cluster:
+        soak = Soak(cluster, arguments.seed)
         try:
-            soak = Soak(cluster, arguments.seed)
             soak.run(arguments.migrations)
+            print("0 mismatches, 0 I/O errors, all digests right")
         finally:
             timeline.keep(TARGET / "logs" / "soak")
-    for what, count in sorted(soak.tally.items()):
-        print(f"{count:9} {what}")
-    print(f"{time.monotonic() - began:9.0f} seconds; 0 mismatches, 0 I/O errors, all digests right")
+            for what, count in sorted(soak.tally.items()):
+                print(f"{count:9} {what}")
+            print(f"{time.monotonic() - began:9.0f} seconds")
 
 
 if __name__ == "__main__":

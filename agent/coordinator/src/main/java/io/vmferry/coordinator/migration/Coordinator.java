@@ -273,7 +273,7 @@ public final class Coordinator implements Hypervisor.Listener {
     if (domain == null) {
       return;
     }
-    if (domain.state() == DomainState.PAUSED_IO_ERROR) {
+    if (domain.state() == DomainState.PAUSED_IO_ERROR || domain.state() == DomainState.PAUSED) {
       ioErrorPauses.ioError(domain.uuid(), domain.name());
     }
     leftPaused.seen(domain, relayStatus);

@@ -48,7 +48,7 @@ final class IoErrorPauses {
     this.timeline = timeline;
   }
 
-  /** A domain had an I/O error, or was found paused by one. */
+  /** A domain had an I/O error, or was found paused, maybe by one. */
   void ioError(UUID domain, String name) {
     if (!loops.containsKey(domain)) {
       Loop loop = new Loop(domain, name);
@@ -85,14 +85,29 @@ final class IoErrorPauses {
         return;
       }
       switch (found.get().state()) {
-        case PAUSED_IO_ERROR -> {
-          runs = false;
-          scheduler.then(relay.status(), status -> checkDisks(found.get(), status), this::retry);
-        }
+        case PAUSED_IO_ERROR -> pausedByError(found.get());
+        // libvirt at the end of a migration takes any pause for the operator's, also that of a
+        // guest whose first request failed. QEMU knows better.
+        case PAUSED ->
+            scheduler.then(
+                hypervisor.diskErrors(domain),
+                errors -> {
+                  if (errors.isEmpty()) {
+                    loops.remove(domain);
+                  } else {
+                    pausedByError(found.get());
+                  }
+                },
+                this::retry);
         case RUNNING -> running();
         // Someone else took care of it, for example stopped it for migration.
         default -> loops.remove(domain);
       }
+    }
+
+    private void pausedByError(DomainInfo info) {
+      runs = false;
+      scheduler.then(relay.status(), status -> checkDisks(info, status), this::retry);
     }
 
     private void running() {
