@@ -11,6 +11,7 @@ import io.vmferry.api.AttachStandby;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
+import io.vmferry.api.PromoteVolume;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.api.SetRate;
 import io.vmferry.api.Timeline;
@@ -21,6 +22,7 @@ import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.Departures;
 import io.vmferry.relay.handover.Peers;
+import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.volume.Volume;
@@ -45,6 +47,7 @@ public final class RelayApi {
   private final Attacher attacher;
   private final StandbyHandover handover;
   private final Departures departures;
+  private final Promotion promotion;
   private final RateLimit limit;
   private final Timeline timeline;
 
@@ -56,6 +59,7 @@ public final class RelayApi {
       Attacher attacher,
       StandbyHandover handover,
       Departures departures,
+      Promotion promotion,
       RateLimit limit,
       Timeline timeline) {
     this.version = version;
@@ -65,6 +69,7 @@ public final class RelayApi {
     this.attacher = attacher;
     this.handover = handover;
     this.departures = departures;
+    this.promotion = promotion;
     this.limit = limit;
     this.timeline = timeline;
   }
@@ -105,6 +110,21 @@ public final class RelayApi {
   @Delete("/v1/volumes/{name}")
   public CompletableFuture<Void> delete(@Param String name) {
     return onLoop(() -> departures.delete(find(name)));
+  }
+
+  /** Makes this node's replica the owner by force, or says what that would cost. */
+  @Post("/v1/volumes/{name}/promotion")
+  public CompletableFuture<VolumeStatus> promote(@Param String name, PromoteVolume request) {
+    return onLoop(
+        () ->
+            promotion
+                .promote(find(name), request.force())
+                .thenApply(
+                    done -> {
+                      VolumeStatus status = status(name);
+                      timeline.add(name, "promote", "by force: " + status.epoch());
+                      return status;
+                    }));
   }
 
   @Post("/v1/standbys")
