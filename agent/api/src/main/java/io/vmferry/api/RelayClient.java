@@ -51,6 +51,15 @@ public final class RelayClient implements AutoCloseable {
     return http.command(HttpMethod.DELETE, volumePath(name), null);
   }
 
+  /**
+   * Makes the replica here the owner, though the owner does not answer; REFUSED if it does, if the
+   * replica lacks blocks, or, without force, with what would be lost.
+   */
+  public CompletableFuture<VolumeStatus> promoteVolume(String name, PromoteVolume request) {
+    return http.json(
+        HttpMethod.POST, volumePath(name) + "/promotion", request, new TypeReference<>() {});
+  }
+
   /** Attaches standbys for all volumes of a domain, or for none. */
   public CompletableFuture<Void> attachStandby(AttachStandby request) {
     return http.command(HttpMethod.POST, "/v1/standbys", request);

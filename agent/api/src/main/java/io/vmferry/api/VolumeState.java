@@ -10,5 +10,10 @@ public enum VolumeState {
   /** Owner, incomplete: fetches on demand and in the background. */
   FETCHING,
   /** Former owner: no data I/O for local clients, peers may read. */
-  RELEASED
+  RELEASED,
+  /**
+   * Was owner and found that another node is owner too, after a forced promotion: guest writes are
+   * held, reads are served for an export, peers get nothing.
+   */
+  FORKED
 }

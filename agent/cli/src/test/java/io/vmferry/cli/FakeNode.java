@@ -11,6 +11,7 @@ import io.vmferry.api.CreateVolume;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
+import io.vmferry.api.PromoteVolume;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.api.RelayStatus.PeerStatus;
 import io.vmferry.api.SetRate;
@@ -132,6 +133,16 @@ final class FakeNode {
       VolumeStatus volume = serving(request.name(), request.size());
       volumes.put(request.name(), volume);
       return volume;
+    }
+
+    @Post("/v1/volumes/{name}/promotion")
+    public VolumeStatus promote(@Param String name, PromoteVolume request) {
+      VolumeStatus volume = find(name);
+      if (!request.force()) {
+        throw new ProblemException(Problem.Code.REFUSED, "all would be lost; --force does it");
+      }
+      volumes.put(name, serving(name, volume.size()));
+      return find(name);
     }
 
     @Delete("/v1/volumes/{name}")

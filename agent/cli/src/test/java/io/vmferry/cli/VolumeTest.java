@@ -58,6 +58,17 @@ class VolumeTest extends CliFixture {
   }
 
   @Test
+  void promoteSaysWhatWouldBeLostAndDoesItByForce() {
+    node.volumes.put("db", FakeNode.completeElsewhere("db", GIB, null));
+    assertThat(run("volume", "promote", "db"))
+        .isEqualTo(new Outcome(1, "", "vmferry: all would be lost; --force does it\n"));
+    assertThat(node.volumes.get("db").state()).isEqualTo(VolumeState.RELEASED);
+    assertThat(run("volume", "promote", "db", "--force"))
+        .isEqualTo(new Outcome(0, "the volume db is owned here, in epoch 3\n", ""));
+    assertThat(node.volumes.get("db").state()).isEqualTo(VolumeState.SERVING);
+  }
+
+  @Test
   void showNamesEveryAmount() {
     node.volumes.put("db", FakeNode.fetching("db", GIB, GIB / 2, "the link"));
     assertThat(run("volume", "show", "db").out())

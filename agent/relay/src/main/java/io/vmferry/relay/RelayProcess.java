@@ -21,10 +21,13 @@ import io.vmferry.relay.exec.NettyLoop;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
+import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
 import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
+import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
 import io.vmferry.relay.map.BootId;
 import io.vmferry.relay.peer.NettyPeerLink;
@@ -128,8 +131,10 @@ public final class RelayProcess implements AutoCloseable {
                 peers::link,
                 peers::lane,
                 wiring));
-    Attacher attacher = new Attacher(volumes, peers);
-    StandbyHandover standbyHandover = new StandbyHandover(volumes, peers, attacher);
+    Forks forks = new Forks(volumes, peers);
+    OpenTakeovers open = new OpenTakeovers(volumes, peers);
+    Attacher attacher = new Attacher(volumes, peers, forks, open);
+    StandbyHandover standbyHandover = new StandbyHandover(volumes, peers, attacher, open);
     CompletionNotices notices = new CompletionNotices(volumes, peers);
     wiring.connect(standbyHandover, notices);
 
@@ -138,6 +143,8 @@ public final class RelayProcess implements AutoCloseable {
         () -> {
           volumes.start(found);
           notices.start();
+          open.start();
+          forks.start();
           peers
               .links()
               .forEach(
@@ -173,7 +180,8 @@ public final class RelayProcess implements AutoCloseable {
                 peers,
                 attacher,
                 standbyHandover,
-                new Departures(volumes, peers),
+                new Departures(volumes, peers, open),
+                new Promotion(volumes, peers),
                 limit,
                 timeline));
     log.info("relay of node {} serves {} volumes", config.node(), found.size());

@@ -15,6 +15,7 @@ import picocli.CommandLine.Command;
       VolumeList.class,
       VolumeShow.class,
       VolumeDelete.class,
+      VolumePromote.class,
       VolumeDiskXml.class
     })
 public final class VolumeCommand {}

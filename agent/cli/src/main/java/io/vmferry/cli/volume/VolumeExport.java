@@ -58,7 +58,7 @@ public final class VolumeExport extends ConfiguredCommand {
       throw taken();
     }
     try (RelayClient relay = new RelayClient(config.paths().relaySocket())) {
-      check(await(relay.volume(name)));
+      check(await(relay.volume(name)), config.paths().volumes().resolve(name).resolve("data"));
     }
     // Whoever sees the file sees a whole image.
     Path part = file.resolveSibling(file.getFileName() + ".part");
@@ -77,7 +77,7 @@ public final class VolumeExport extends ConfiguredCommand {
     return OK;
   }
 
-  private void check(VolumeStatus volume) throws CommandFailure {
+  private void check(VolumeStatus volume, Path dataFile) throws CommandFailure {
     if (volume.state() == VolumeState.RELEASED) {
       throw new CommandFailure(
           "the volume "
@@ -85,6 +85,20 @@ public final class VolumeExport extends ConfiguredCommand {
               + " was taken over by "
               + volume.epoch().owner()
               + " and can't be read here; export it there");
+    }
+    long missing = volume.size() - volume.present();
+    boolean complete = volume.state() == VolumeState.STANDBY || missing == 0;
+    if (!complete && (volume.fetch() == null || !volume.fetch().linkUp())) {
+      throw new CommandFailure(
+          "the volume "
+              + name
+              + " lacks "
+              + missing
+              + " bytes here, which only "
+              + (volume.fetch() == null ? "its origin" : "node " + volume.fetch().origin())
+              + " has, and that can't be reached; repair the link, or if that node is lost take "
+              + dataFile
+              + " as it is: a raw image with holes for what is missing");
     }
     if (volume.clients() > 0) {
       warn("the volume " + name + " is in use: the image may mix older and newer blocks");

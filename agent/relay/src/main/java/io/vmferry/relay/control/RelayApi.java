@@ -12,6 +12,7 @@ import io.vmferry.api.CreateVolume;
 import io.vmferry.api.PeerClients;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
+import io.vmferry.api.PromoteVolume;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.api.SetRate;
 import io.vmferry.api.Timeline;
@@ -23,6 +24,7 @@ import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.Departures;
 import io.vmferry.relay.handover.Peers;
+import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.volume.Volume;
@@ -48,6 +50,7 @@ public final class RelayApi {
   private final StandbyHandover handover;
   private final Departures departures;
   private final ClientsAtPeers clientsAtPeers;
+  private final Promotion promotion;
   private final RateLimit limit;
   private final Timeline timeline;
 
@@ -59,6 +62,7 @@ public final class RelayApi {
       Attacher attacher,
       StandbyHandover handover,
       Departures departures,
+      Promotion promotion,
       RateLimit limit,
       Timeline timeline) {
     this.version = version;
@@ -69,6 +73,7 @@ public final class RelayApi {
     this.handover = handover;
     this.departures = departures;
     this.clientsAtPeers = new ClientsAtPeers(peers, loop);
+    this.promotion = promotion;
     this.limit = limit;
     this.timeline = timeline;
   }
@@ -115,6 +120,21 @@ public final class RelayApi {
   @Delete("/v1/volumes/{name}")
   public CompletableFuture<Void> delete(@Param String name) {
     return onLoop(() -> departures.delete(find(name)));
+  }
+
+  /** Makes this node's replica the owner by force, or says what that would cost. */
+  @Post("/v1/volumes/{name}/promotion")
+  public CompletableFuture<VolumeStatus> promote(@Param String name, PromoteVolume request) {
+    return onLoop(
+        () ->
+            promotion
+                .promote(find(name), request.force())
+                .thenApply(
+                    done -> {
+                      VolumeStatus status = status(name);
+                      timeline.add(name, "promote", "by force: " + status.epoch());
+                      return status;
+                    }));
   }
 
   @Post("/v1/standbys")

@@ -7,11 +7,12 @@ import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
+import io.vmferry.relay.handover.Locator.Answers;
+import io.vmferry.relay.handover.Locator.Found;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Frame;
-import io.vmferry.relay.peer.wire.Locate;
 import io.vmferry.relay.peer.wire.Replica;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeName;
@@ -20,15 +21,14 @@ import io.vmferry.relay.volume.Volumes;
 import java.util.ArrayList;
 import java.util.Collection;
 import java.util.Comparator;
-import java.util.HashMap;
 import java.util.List;
-import java.util.Map;
 import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -39,32 +39,18 @@ import org.slf4j.LoggerFactory;
 public final class Attacher {
   private static final Logger log = LoggerFactory.getLogger(Attacher.class);
 
-  /** A volume as its owner described it. */
-  private record Owned(String node, Replica replica) {
-    long epoch() {
-      return replica.getEpoch().getNumber();
-    }
-  }
-
-  /**
-   * What asking the peers brought.
-   *
-   * @param owners by volume
-   * @param others replicas that say they are no owner, by volume and node
-   * @param unreachable peers that did not answer, with the reason
-   */
-  private record Answers(
-      Map<String, Owned> owners,
-      Map<String, Owned> others,
-      List<String> unreachable,
-      List<String> asked) {}
-
   private final Volumes volumes;
   private final Peers peers;
+  private final Forks forks;
+  private final OpenTakeovers open;
+  private final Locator locator;
 
-  public Attacher(Volumes volumes, Peers peers) {
+  public Attacher(Volumes volumes, Peers peers, Forks forks, OpenTakeovers open) {
     this.volumes = volumes;
     this.peers = peers;
+    this.forks = forks;
+    this.open = open;
+    this.locator = new Locator(volumes.shared().loop());
   }
 
   /**
@@ -77,6 +63,10 @@ public final class Attacher {
     for (String name : request.volumes()) {
       if (volumes.broken(name) != null) {
         throw new ProblemException(Problem.Code.INTERNAL, volumes.broken(name));
+      }
+      Volume here = volumes.byName(name);
+      if (here != null && here.isForked()) {
+        throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
       }
     }
     List<String> wanted =
@@ -91,9 +81,9 @@ public final class Attacher {
     return locate(wanted, request.owner())
         .thenCompose(
             answers -> {
-              List<Owned> owned = new ArrayList<>();
+              List<Found> owned = new ArrayList<>();
               for (String name : wanted) {
-                Owned found = choose(name, answers, request.owner());
+                Found found = choose(name, answers, request.owner());
                 if (found != null) {
                   owned.add(found);
                 }
@@ -121,7 +111,10 @@ public final class Attacher {
     }
   }
 
-  /** Drops the standbys of a domain. Those with a client, and volumes in other states, stay. */
+  /**
+   * Drops the standbys of a domain. Those with a client, those that may have been made owner, and
+   * volumes in other states stay.
+   */
   public CompletableFuture<Void> drop(UUID domain) {
     List<CompletableFuture<Void>> drops = new ArrayList<>();
     for (Volume standby : volumes.standbysOf(domain)) {
@@ -140,19 +133,26 @@ public final class Attacher {
   }
 
   private CompletableFuture<Void> drop(Volume standby) {
+    return open.close(standby).thenCompose(closed -> dropClosed(standby));
+  }
+
+  private CompletableFuture<Void> dropClosed(Volume standby) {
     if (standby.record().held() == VolumeRecord.Held.NONE) {
       return volumes.delete(standby, () -> noLongerDroppable(standby));
     }
     CompletableFuture<Void> dropped = new CompletableFuture<>();
     change(
         standby,
-        () -> standby.record().state() == VolumeState.STANDBY ? standby.record().dropped() : null,
+        () -> {
+          boolean droppable = standby.record().state() == VolumeState.STANDBY;
+          return droppable && !open.isOpen(standby) ? standby.record().dropped() : null;
+        },
         dropped);
     return dropped;
   }
 
-  private static ProblemException noLongerDroppable(Volume standby) {
-    return standby.record().state() == VolumeState.STANDBY
+  private ProblemException noLongerDroppable(Volume standby) {
+    return standby.record().state() == VolumeState.STANDBY && !open.isOpen(standby)
         ? null
         : new ProblemException(
             Problem.Code.REFUSED,
@@ -162,8 +162,15 @@ public final class Attacher {
   /** Whether somebody else may own the volume. */
   private boolean mustAsk(String name, String hint) {
     Volume here = volumes.byName(name);
-    boolean hintElsewhere = hint != null && !hint.equals(peers.self());
+    boolean hintElsewhere = hint != null && !hint.equals(peers.self()) && !overruled(here, hint);
     return here == null || !here.isOwner() || hintElsewhere;
+  }
+
+  /** An operator promoted the replica here over that very owner: the domain's XML is older. */
+  private static boolean overruled(Volume here, String hint) {
+    return here != null
+        && here.record().promotedOver() != null
+        && here.record().promotedOver().owner().equals(hint);
   }
 
   private CompletableFuture<Answers> locate(List<String> names, String hint) {
@@ -171,7 +178,8 @@ public final class Attacher {
       return ask(List.of(peers.link(hint)), names)
           .thenCompose(
               answers ->
-                  answers.owners().keySet().containsAll(names) || !answers.unreachable().isEmpty()
+                  names.stream().allMatch(name -> answers.owner(name) != null)
+                          || !answers.unreachable().isEmpty()
                       ? CompletableFuture.completedFuture(answers)
                       : ask(peers.links(), names));
     }
@@ -179,60 +187,31 @@ public final class Attacher {
   }
 
   private CompletableFuture<Answers> ask(Collection<PeerLink> links, List<String> names) {
-    Frame request = Frame.newBuilder().setLocate(Locate.newBuilder().addAllNames(names)).build();
-    Map<String, Owned> owners = new HashMap<>();
-    Map<String, Owned> others = new HashMap<>();
-    List<String> unreachable = new ArrayList<>();
-    List<String> asked = new ArrayList<>();
-    List<CompletableFuture<Void>> all = new ArrayList<>();
-    for (PeerLink link : links) {
-      asked.add(link.node());
-      all.add(
-          ControlCall.ask(
-                  link,
-                  request,
-                  volumes.shared().loop(),
-                  (answer, payload) -> answer.getLocated().getReplicasList())
-              .handle(
-                  (replicas, error) -> {
-                    if (error != null) {
-                      unreachable.add(link.node() + " (" + error.getMessage() + ")");
-                    } else {
-                      replicas.forEach(replica -> keep(owners, others, link.node(), replica));
-                    }
-                    return null;
-                  }));
-    }
-    return CompletableFuture.allOf(all.toArray(CompletableFuture[]::new))
-        .thenApply(done -> new Answers(owners, others, unreachable, asked));
-  }
-
-  private static void keep(
-      Map<String, Owned> owners, Map<String, Owned> others, String node, Replica replica) {
-    boolean owner =
-        replica.getState().equals(VolumeState.SERVING.name())
-            || replica.getState().equals(VolumeState.FETCHING.name());
-    Owned found = new Owned(node, replica);
-    if (owner) {
-      owners.merge(replica.getName(), found, (a, b) -> a.epoch() >= b.epoch() ? a : b);
-    } else {
-      others.put(replica.getName() + "/" + node, found);
-    }
+    return locator
+        .ask(links, names)
+        .thenApply(
+            answers -> {
+              answers.found().forEach(forks::met);
+              return answers;
+            });
   }
 
   /** The owner to attach to; null if the volume is rightly served here already. */
-  private Owned choose(String name, Answers answers, String hint) {
+  private Found choose(String name, Answers answers, String hint) {
     Volume here = volumes.byName(name);
-    Owned found = answers.owners().get(name);
+    Found found = answers.owner(name);
     if (found == null && here != null && here.record().state() == VolumeState.RELEASED) {
       // It was released to a node that may not have got the answer: that node is reminded.
-      found = answers.others().get(name + "/" + here.record().epoch().owner());
+      found = answers.otherAt(name, here.record().epoch().owner());
     }
     if (found == null) {
       if (here != null && here.isOwner() && answers.unreachable().isEmpty()) {
         return null;
       }
       throw ownerNotFound(name, answers, hint);
+    }
+    if (here == null || !here.isOwner()) {
+      checkNoFork(name, answers);
     }
     if (here == null) {
       return found;
@@ -248,7 +227,7 @@ public final class Attacher {
               + "; rename or delete one of the two");
     }
     if (here.isOwner()) {
-      if (record.epoch().number() > found.epoch()) {
+      if (record.epoch().number() > found.number()) {
         return null;
       }
       throw new ProblemException(
@@ -262,7 +241,7 @@ public final class Attacher {
               + " and node "
               + found.node()
               + " in epoch "
-              + found.epoch()
+              + found.number()
               + "; export both and keep the one you want");
     }
     boolean readByAnother =
@@ -292,6 +271,27 @@ public final class Attacher {
               + "; try again when it is complete");
     }
     return found;
+  }
+
+  /**
+   * Which of two owners the guest goes with can't be known here: a guest's memory together with the
+   * other one's disk would be ruin.
+   */
+  private static void checkNoFork(String name, Answers answers) {
+    List<Found> owners = answers.of(name).filter(Found::isOwner).toList();
+    boolean tie = owners.stream().map(Found::number).distinct().count() < owners.size();
+    List<Found> parked = answers.of(name).filter(each -> each.is(VolumeState.FORKED)).toList();
+    if (tie || !parked.isEmpty()) {
+      throw new ProblemException(
+          Problem.Code.REFUSED,
+          "volume "
+              + name
+              + " has two owners: "
+              + Stream.concat(owners.stream(), parked.stream())
+                  .map(each -> "node " + each.node() + " in epoch " + each.number())
+                  .collect(Collectors.joining(" and "))
+              + "; 'vmferry status' on the node whose copy is parked says what to do");
+    }
   }
 
   private ProblemException ownerNotFound(String name, Answers answers, String hint) {
@@ -329,9 +329,9 @@ public final class Attacher {
             + "; add the owner's node to the peers in vmferry.yaml, or create the volume");
   }
 
-  private CompletableFuture<Void> checkSpace(List<Owned> owned) {
+  private CompletableFuture<Void> checkSpace(List<Found> owned) {
     long needed = 0;
-    for (Owned each : owned) {
+    for (Found each : owned) {
       Volume here = volumes.byName(each.replica().getName());
       long has = here == null ? 0 : here.status().allocated();
       needed += Math.max(0, each.replica().getAllocated() - has);
@@ -368,7 +368,7 @@ public final class Attacher {
   }
 
   /** Retained copies are a convenience: whoever is refused because of them should know. */
-  private String howToMakeRoom(List<Owned> owned) {
+  private String howToMakeRoom(List<Found> owned) {
     Set<String> wanted =
         owned.stream().map(each -> each.replica().getName()).collect(Collectors.toSet());
     List<VolumeStatus> copies =
@@ -390,10 +390,10 @@ public final class Attacher {
         + "', or ";
   }
 
-  private CompletableFuture<Void> attachAll(List<Owned> owned, UUID domain) {
+  private CompletableFuture<Void> attachAll(List<Found> owned, UUID domain) {
     List<Volume> made = new ArrayList<>();
     CompletableFuture<Void> chain = CompletableFuture.completedFuture(null);
-    for (Owned each : owned) {
+    for (Found each : owned) {
       chain = chain.thenCompose(previous -> attachOne(each, domain, made));
     }
     return chain.whenComplete(
@@ -417,7 +417,7 @@ public final class Attacher {
                 });
   }
 
-  private CompletableFuture<Void> attachOne(Owned owned, UUID domain, List<Volume> made) {
+  private CompletableFuture<Void> attachOne(Found owned, UUID domain, List<Volume> made) {
     Replica replica = owned.replica();
     Volume here = volumes.byName(replica.getName());
     Attach.Builder attach = Attach.newBuilder().setUuid(replica.getUuid());
@@ -461,7 +461,7 @@ public final class Attacher {
     return switch (record.state()) {
       case RELEASED -> record.attached(epoch, domain);
       case STANDBY -> record.reattached(epoch, domain);
-      case SERVING, FETCHING -> null;
+      case SERVING, FETCHING, FORKED -> null;
     };
   }
 

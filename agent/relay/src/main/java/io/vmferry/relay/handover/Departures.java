@@ -22,20 +22,25 @@ public final class Departures {
 
   private final Volumes volumes;
   private final Peers peers;
+  private final OpenTakeovers open;
 
-  public Departures(Volumes volumes, Peers peers) {
+  public Departures(Volumes volumes, Peers peers, OpenTakeovers open) {
     this.volumes = volumes;
     this.peers = peers;
+    this.open = open;
   }
 
-  /** Deletes a replica. Fails with IN_USE or REFUSED if it is needed. */
+  /**
+   * Deletes a replica. Fails with IN_USE or REFUSED if it is needed, with OWNER_UNREACHABLE if it
+   * may be.
+   */
   public CompletableFuture<Void> delete(Volume volume) {
     ProblemException needed = stillNeeded(volume);
     if (needed != null) {
       throw needed;
     }
-    return volumes
-        .delete(volume, () -> stillNeeded(volume))
+    return open.close(volume)
+        .thenCompose(closed -> volumes.delete(volume, () -> stillNeeded(volume)))
         .thenRun(() -> tellOthers(volume.record()));
   }
 
@@ -51,7 +56,10 @@ public final class Departures {
               + "); shut that down, then delete it");
     }
     boolean mayBeRead =
-        !volume.isOwner() && record.held() != VolumeRecord.Held.NONE && record.completeAt() == null;
+        !volume.isOwner()
+            && !volume.isForked()
+            && record.held() != VolumeRecord.Held.NONE
+            && record.completeAt() == null;
     if (mayBeRead) {
       return new ProblemException(
           Problem.Code.REFUSED,

@@ -101,6 +101,11 @@ public final class OwnerHandover {
                 });
   }
 
+  /** Whether a takeover of the volume is being decided. */
+  boolean isBusy(Volume volume) {
+    return busy.contains(volume);
+  }
+
   private static boolean alreadyReleased(Wanted wanted, String peer) {
     VolumeRecord record = wanted.volume().record();
     return record.state() == VolumeState.RELEASED
@@ -113,6 +118,10 @@ public final class OwnerHandover {
     String name = "volume " + record.name();
     if (volume.failure() != null) {
       throw new PeerRefusal(Refused.Code.FAILED, volume.failure());
+    }
+    if (volume.isForked()) {
+      // Not NOT_OWNER: whoever asks would look for the other owner, whose content is another one.
+      throw new PeerRefusal(Refused.Code.FAILED, volume.forkSentence());
     }
     if (!volume.isOwner()) {
       throw new PeerRefusal(
@@ -253,7 +262,9 @@ public final class OwnerHandover {
               List<VolumeRecord> released = new ArrayList<>();
               for (Wanted each : open) {
                 VolumeRecord record = each.volume().record();
-                released.add(record.released(record.epoch().next(peer)));
+                released.add(
+                    record.released(
+                        record.epoch().next(peer), volumes.shared().wallClock().instant()));
               }
               return () -> {
                 volumes.shared().storage().commit(released);

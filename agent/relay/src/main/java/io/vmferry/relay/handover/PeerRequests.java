@@ -130,6 +130,9 @@ public final class PeerRequests implements PeerService {
           Refused.Code.BUSY,
           "node " + peers.self() + " completes its takeover of " + record.name() + "; ask again");
     }
+    if (volume.isForked()) {
+      throw new PeerRefusal(Refused.Code.FAILED, volume.forkSentence());
+    }
     if (!volume.isOwner()) {
       throw new PeerRefusal(
           Refused.Code.NOT_OWNER,
@@ -151,6 +154,25 @@ public final class PeerRequests implements PeerService {
   private void detach(String peer, Detach request, Responder responder) {
     Volume volume = volumes.byUuid(WireIds.uuid(request.getUuid()));
     if (volume == null) {
+      done(responder);
+      return;
+    }
+    VolumeRecord released = volume.record();
+    if (released.state() == VolumeState.RELEASED && released.epoch().owner().equals(peer)) {
+      throw new PeerRefusal(
+          Refused.Code.RELEASED,
+          "volume "
+              + released.name()
+              + " was released to node "
+              + peer
+              + " in epoch "
+              + released.epoch().number());
+    }
+    if (handover.isBusy(volume)) {
+      throw new PeerRefusal(
+          Refused.Code.BUSY, "a takeover of " + released.name() + " is under way; ask again");
+    }
+    if (request.getKeepsReplica()) {
       done(responder);
       return;
     }
@@ -225,10 +247,13 @@ public final class PeerRequests implements PeerService {
   /**
    * Content belongs to an epoch. The owner's changes: it is for a standby that passes it through,
    * and names no epoch. A released replica's is frozen: it is for whoever fetches in just that
-   * epoch.
+   * epoch. A fork's is for nobody.
    */
   private static void checkMayRead(String peer, Volume volume, Epoch epoch) {
     VolumeRecord record = volume.record();
+    if (volume.isForked()) {
+      throw new PeerRefusal(Refused.Code.FAILED, volume.forkSentence());
+    }
     boolean may =
         epoch == null
             ? volume.isOwner() || record.epoch().owner().equals(peer)

@@ -12,6 +12,7 @@ import io.vmferry.relay.map.StaleMapCodec;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.TakenOver;
 import io.vmferry.relay.peer.wire.Takeover;
 import io.vmferry.relay.volume.Volume;
@@ -56,6 +57,7 @@ public final class StandbyHandover {
   private final Volumes volumes;
   private final Peers peers;
   private final Attacher attacher;
+  private final OpenTakeovers open;
 
   /** Volumes for which an attempt is under way or will be repeated, and since when. */
   private final Map<Volume, Long> underWay = new HashMap<>();
@@ -82,10 +84,12 @@ public final class StandbyHandover {
   private record Prepared(
       Granted granted, VolumeRecord record, VolumeStorage.HeldMaps maps, BlockMap originStale) {}
 
-  public StandbyHandover(Volumes volumes, Peers peers, Attacher attacher) {
+  public StandbyHandover(Volumes volumes, Peers peers, Attacher attacher, OpenTakeovers open) {
     this.volumes = volumes;
     this.peers = peers;
     this.attacher = attacher;
+    this.open = open;
+    open.onGranted(this::adopt);
   }
 
   /** A guest here wants to write to a volume that is owned elsewhere. */
@@ -161,6 +165,7 @@ public final class StandbyHandover {
               .setEpoch(WireIds.epoch(volume.record().epoch())));
     }
     PeerLink owner = peers.link(group.get(0).record().epoch().owner());
+    group.forEach(open::asked);
     var unused =
         ControlCall.ask(
                 owner,
@@ -397,6 +402,7 @@ public final class StandbyHandover {
   }
 
   private void finish(Volume volume) {
+    open.closed(volume);
     underWay.remove(volume);
     adopting.remove(volume);
     attachedAgain.remove(volume);
@@ -409,6 +415,10 @@ public final class StandbyHandover {
       again(
           group, RETRY_LATER, "node " + owner.node() + " to release the volume: " + message(error));
       return;
+    }
+    if (refused.code() != Refused.Code.BUSY) {
+      // Busy may be with an earlier request of ours, whose answer was lost.
+      group.forEach(open::closed);
     }
     switch (refused.code()) {
       case GUEST_UNKNOWN, BUSY -> again(group, RETRY_SOON, refused.getMessage());

@@ -171,7 +171,7 @@ public final class Volume implements NbdExport {
       request.drop();
     } else if (failure != null) {
       request.fail(NbdError.EIO, failure);
-    } else if (isOwner() && !parked) {
+    } else if (!parked && (isOwner() || isReadOfFork(request))) {
       localIo.execute(request);
     } else if (request.fast) {
       request.fail(NbdError.ENOTSUP, "a handover is under way");
@@ -181,10 +181,15 @@ public final class Volume implements NbdExport {
       readAtStandby(request);
     } else {
       parkedRequests.add(request);
-      if (!isOwner()) {
+      if (!isOwner() && !isForked()) {
         shared.events().takeoverWanted(this);
       }
     }
+  }
+
+  /** A fork is kept for export. */
+  private boolean isReadOfFork(GuestRequest request) {
+    return isForked() && !request.changesContent() && request.kind != GuestRequest.Kind.FLUSH;
   }
 
   /**
@@ -221,6 +226,34 @@ public final class Volume implements NbdExport {
   /** Whether it is the one replica that takes guest writes. */
   public boolean isOwner() {
     return record.state() == VolumeState.SERVING || record.state() == VolumeState.FETCHING;
+  }
+
+  /** Whether another node owns the volume too. */
+  public boolean isForked() {
+    return record.state() == VolumeState.FORKED;
+  }
+
+  /** What a fork is and how to end it, for whoever meets it. */
+  public String forkSentence() {
+    String name = record.name();
+    String self = record.epoch().owner();
+    return "volume "
+        + name
+        + " has two owners: node "
+        + self
+        + " in epoch "
+        + record.epoch().number()
+        + ", whose copy is parked, and node "
+        + record.rival().owner()
+        + " in epoch "
+        + record.rival().number()
+        + "; on node "
+        + self
+        + " save what is wanted with 'vmferry volume export "
+        + name
+        + " FILE', then 'vmferry volume delete "
+        + name
+        + "'";
   }
 
   /** Why the volume is stopped; null if it isn't. */
@@ -435,7 +468,7 @@ public final class Volume implements NbdExport {
     if (fetched == null && !held.isComplete() && record.origin() != null) {
       fetched = fetching();
     }
-    if (isOwner()) {
+    if (isOwner() || isForked()) {
       localIo =
           new LocalIo(
               grid, file, held, fetched, replicas, inFlight, durability, counters, new LocalHost());
@@ -684,6 +717,9 @@ public final class Volume implements NbdExport {
   private String waitingFor() {
     if (trouble != null) {
       return trouble;
+    }
+    if (isForked()) {
+      return forkSentence();
     }
     String network = fetched != null && !held.isFull() ? fetched.waitingFor() : null;
     if (network != null) {

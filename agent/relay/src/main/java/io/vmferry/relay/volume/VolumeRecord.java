@@ -25,8 +25,12 @@ import java.util.function.Consumer;
  * @param replicas other nodes that keep a replica (owner only)
  * @param completeAt node that took over and reported to hold everything (RELEASED, or STANDBY on
  *     the way back), or null
- * @param completeSince when this node learned that, by its wall clock; null if {@code completeAt}
- *     is
+ * @param completeSince when this node learned that, by its wall clock; or null
+ * @param release the handover of which this replica has the content, as long as it isn't the
+ *     owner's; or null
+ * @param promotedOver the epoch that a promotion by force ended without its owner's consent, as
+ *     long as this node owns the volume since; or null
+ * @param rival epoch in which another node owns the volume too (FORKED only), or null
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record VolumeRecord(
@@ -40,7 +44,10 @@ public record VolumeRecord(
     UUID domain,
     Set<String> replicas,
     String completeAt,
-    Instant completeSince) {
+    Instant completeSince,
+    Release release,
+    Epoch promotedOver,
+    Epoch rival) {
 
   /** Which blocks a replica holds. */
   public enum Held {
@@ -57,6 +64,14 @@ public record VolumeRecord(
    * @param epoch the epoch that began when it released the volume; its content is frozen in it
    */
   public record Origin(String node, Epoch epoch) {}
+
+  /**
+   * A handover, as the node that gave the volume away noted it.
+   *
+   * @param to the epoch that began
+   * @param at when, by this node's wall clock
+   */
+  public record Release(Epoch to, Instant at) {}
 
   public VolumeRecord {
     replicas = replicas == null ? Set.of() : Set.copyOf(replicas);
@@ -75,6 +90,9 @@ public record VolumeRecord(
         null,
         Set.of(),
         null,
+        null,
+        null,
+        null,
         null);
   }
 
@@ -91,6 +109,9 @@ public record VolumeRecord(
         null,
         domain,
         Set.of(),
+        null,
+        null,
+        null,
         null,
         null);
   }
@@ -137,6 +158,7 @@ public record VolumeRecord(
           draft.replicas = Set.of(from);
           draft.completeAt = null;
           draft.completeSince = null;
+          draft.release = null;
         });
   }
 
@@ -161,7 +183,7 @@ public record VolumeRecord(
   }
 
   /** Released to the owner of {@code newEpoch}. */
-  public VolumeRecord released(Epoch newEpoch) {
+  public VolumeRecord released(Epoch newEpoch, Instant now) {
     boolean originIsOwner = origin != null && origin.node().equals(newEpoch.owner());
     return with(
         draft -> {
@@ -171,6 +193,39 @@ public record VolumeRecord(
           draft.replicas = Set.of();
           draft.completeAt = null;
           draft.completeSince = null;
+          draft.release = new Release(newEpoch, now);
+          draft.promotedOver = null;
+        });
+  }
+
+  /**
+   * Owner by force, from {@code newEpoch} on, of what this replica holds: everything, as it was
+   * when it gave the volume away. What was written since in the epochs after that is not in it.
+   */
+  public VolumeRecord promoted(Epoch newEpoch) {
+    if (held != Held.ALL) {
+      throw new IllegalStateException("volume " + name + " lacks blocks: it can't be promoted");
+    }
+    return with(
+        draft -> {
+          draft.state = next(VolumeTransitions.Trigger.PROMOTE);
+          draft.epoch = newEpoch;
+          draft.replicas = Set.of();
+          draft.completeAt = null;
+          draft.completeSince = null;
+          draft.release = null;
+          draft.promotedOver = epoch;
+          draft.rival = null;
+        });
+  }
+
+  /** Another node owns the volume in {@code rivalEpoch}: nothing is written here any more. */
+  public VolumeRecord forked(Epoch rivalEpoch) {
+    return with(
+        draft -> {
+          draft.state = next(VolumeTransitions.Trigger.FORK);
+          draft.replicas = Set.of();
+          draft.rival = rivalEpoch;
         });
   }
 
@@ -232,6 +287,9 @@ public record VolumeRecord(
     private Set<String> replicas;
     private String completeAt;
     private Instant completeSince;
+    private Release release;
+    private Epoch promotedOver;
+    private Epoch rival;
 
     Draft(VolumeRecord before) {
       this.before = before;
@@ -243,6 +301,9 @@ public record VolumeRecord(
       replicas = before.replicas;
       completeAt = before.completeAt;
       completeSince = before.completeSince;
+      release = before.release;
+      promotedOver = before.promotedOver;
+      rival = before.rival;
     }
 
     VolumeRecord record() {
@@ -257,7 +318,10 @@ public record VolumeRecord(
           domain,
           replicas,
           completeAt,
-          completeSince);
+          completeSince,
+          release,
+          promotedOver,
+          rival);
     }
   }
 }

@@ -2,6 +2,7 @@
 package io.vmferry.relay.volume;
 
 import static io.vmferry.api.VolumeState.FETCHING;
+import static io.vmferry.api.VolumeState.FORKED;
 import static io.vmferry.api.VolumeState.RELEASED;
 import static io.vmferry.api.VolumeState.SERVING;
 import static io.vmferry.api.VolumeState.STANDBY;
@@ -20,6 +21,9 @@ import java.util.Map;
  *     |  v                      v                    |
  *   RELEASED &lt;---------------------------------------+
  *      ATTACH: RELEASED -> STANDBY
+ *
+ *   by force:          PROMOTE: RELEASED or FORKED -> SERVING
+ *   what it leads to:  FORK:    SERVING or FETCHING -> FORKED
  * </pre>
  *
  * A volume begins SERVING (created, imported) or STANDBY (attached to its owner elsewhere). DROP
@@ -40,15 +44,21 @@ public final class VolumeTransitions {
     /** The last block is here, durably. */
     COMPLETE,
     /** Another node took over. */
-    RELEASE
+    RELEASE,
+    /** An operator made this complete replica the owner, without the owner's consent. */
+    PROMOTE,
+    /** Another node owns the volume too: it was promoted there. */
+    FORK
   }
 
   private static final Map<VolumeState, Map<Trigger, VolumeState>> TABLE =
       Map.of(
-          SERVING, Map.of(Trigger.RELEASE, RELEASED),
+          SERVING, Map.of(Trigger.RELEASE, RELEASED, Trigger.FORK, FORKED),
           STANDBY, Map.of(Trigger.TAKE_OVER, FETCHING, Trigger.DROP, RELEASED),
-          FETCHING, Map.of(Trigger.COMPLETE, SERVING, Trigger.RELEASE, RELEASED),
-          RELEASED, Map.of(Trigger.ATTACH, STANDBY));
+          FETCHING,
+              Map.of(Trigger.COMPLETE, SERVING, Trigger.RELEASE, RELEASED, Trigger.FORK, FORKED),
+          RELEASED, Map.of(Trigger.ATTACH, STANDBY, Trigger.PROMOTE, SERVING),
+          FORKED, Map.of(Trigger.PROMOTE, SERVING));
 
   private VolumeTransitions() {}
 

@@ -234,7 +234,7 @@ public final class Volumes {
   /** All replicas of one domain's volumes that another node owns. */
   public List<Volume> ownedElsewhere(UUID domain) {
     return byName.values().stream()
-        .filter(volume -> !volume.isOwner())
+        .filter(volume -> !volume.isOwner() && !volume.isForked())
         .filter(volume -> domain.equals(volume.record().domain()))
         .toList();
   }

@@ -130,7 +130,8 @@ final class CrashNode {
     history = null;
     volume.quiesce(CrashNode::mustWork);
     run();
-    VolumeRecord released = volume.record().released(volume.record().epoch().next("a"));
+    VolumeRecord released =
+        volume.record().released(volume.record().epoch().next("a"), Instant.EPOCH);
     disk.commit(List.of(released));
     volume.become(released);
     VolumeRecord attached = released.attached(released.epoch(), null);

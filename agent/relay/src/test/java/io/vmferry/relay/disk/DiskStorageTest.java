@@ -32,7 +32,7 @@ final class DiskStorageTest {
   void theTimeOfCompletionSurvivesAndCanBeReadByPeople() throws IOException {
     Instant noon = Instant.parse("2026-11-21T12:00:00.123456Z");
     VolumeRecord created = VolumeRecord.created("vol", new UUID(1, 2), 8192, "a");
-    VolumeRecord copy = created.released(new Epoch(2, "b")).completeAt("b", noon);
+    VolumeRecord copy = created.released(new Epoch(2, "b"), noon).completeAt("b", noon);
     DiskStorage before = storage();
     before.create(created).close();
     before.commit(List.of(copy));

@@ -42,7 +42,9 @@ final class Nodes {
   final SimNode a = new SimNode("a", time, random);
   final SimNode b = new SimNode("b", time, random);
   final SimNode c = new SimNode("c", time, random);
-  private final List<SimLink> links = new ArrayList<>();
+  private final List<Way> ways = new ArrayList<>();
+
+  private record Way(SimNode from, SimNode to, SimLink link) {}
 
   Nodes() throws IOException {
     for (SimNode from : List.of(a, b, c)) {
@@ -50,7 +52,7 @@ final class Nodes {
         if (from != to) {
           SimLink link = new SimLink(from, to, time, random);
           from.add(link);
-          links.add(link);
+          ways.add(new Way(from, to, link));
         }
       }
     }
@@ -61,7 +63,23 @@ final class Nodes {
   }
 
   void wire(boolean intact) {
-    links.forEach(link -> link.update(intact));
+    ways.forEach(way -> way.link().update(intact));
+  }
+
+  /** Cuts one node off from the others, which still reach each other. */
+  void isolate(SimNode node) {
+    ways.forEach(way -> way.link().update(way.from() != node && way.to() != node));
+  }
+
+  /** The host is gone, until {@link #revive}. */
+  void kill(SimNode node) {
+    node.kill();
+    wire(true);
+  }
+
+  void revive(SimNode node) throws IOException {
+    node.start();
+    wire(true);
   }
 
   void run(Duration duration) {

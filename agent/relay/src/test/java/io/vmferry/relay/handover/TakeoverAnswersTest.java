@@ -62,8 +62,10 @@ final class TakeoverAnswersTest {
               peers::link,
               peers::lane,
               new Unheard()));
+  private final OpenTakeovers open = new OpenTakeovers(volumes, peers);
   private final StandbyHandover handover =
-      new StandbyHandover(volumes, peers, new Attacher(volumes, peers));
+      new StandbyHandover(
+          volumes, peers, new Attacher(volumes, peers, new Forks(volumes, peers), open), open);
 
   @BeforeEach
   void twoStandbysOfOneDomain() {

@@ -57,6 +57,10 @@ public final class SimLink implements PeerLink {
     listeners.clear();
   }
 
+  void dropListeners() {
+    listeners.clear();
+  }
+
   @Override
   public String node() {
     return to.name();

@@ -8,10 +8,13 @@ import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
+import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
 import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
+import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
 import io.vmferry.relay.peer.PeerService;
 import io.vmferry.relay.volume.Commits;
@@ -45,6 +48,7 @@ public final class SimNode {
   private LocalExports exports;
   private Departures departures;
   private ClientsAtPeers clientsAtPeers;
+  private Promotion promotion;
 
   /** QEMU processes that have ended. */
   private final Set<Integer> ended = new HashSet<>();
@@ -108,6 +112,15 @@ public final class SimNode {
     return clientsAtPeers;
   }
 
+  /** As if no link ever went down: this process is not told that one is up again. */
+  public void dropLinkListeners() {
+    links.forEach(SimLink::dropListeners);
+  }
+
+  public Promotion promotion() {
+    return promotion;
+  }
+
   public LocalExports exports() {
     return exports;
   }
@@ -146,8 +159,10 @@ public final class SimNode {
                 peers::link,
                 peers::lane,
                 events));
-    attacher = new Attacher(volumes, peers);
-    handover = new StandbyHandover(volumes, peers, attacher);
+    Forks forks = new Forks(volumes, peers);
+    OpenTakeovers open = new OpenTakeovers(volumes, peers);
+    attacher = new Attacher(volumes, peers, forks, open);
+    handover = new StandbyHandover(volumes, peers, attacher, open);
     CompletionNotices notices = new CompletionNotices(volumes, peers);
     events.connect(handover, notices);
     service =
@@ -158,11 +173,14 @@ public final class SimNode {
                 volumes,
                 volume -> CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm"))),
             handover);
-    departures = new Departures(volumes, peers);
+    departures = new Departures(volumes, peers, open);
     clientsAtPeers = new ClientsAtPeers(peers, life);
+    promotion = new Promotion(volumes, peers);
     exports = new LocalExports(volumes, peers, attacher);
     volumes.start(storage.load());
     notices.start();
+    open.start();
+    forks.start();
     for (SimLink link : links) {
       link.onUp(life, () -> volumes.all().forEach(volume -> volume.linkUp(link.node())));
     }

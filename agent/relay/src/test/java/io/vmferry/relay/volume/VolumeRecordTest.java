@@ -10,6 +10,7 @@ import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
 import io.vmferry.relay.volume.VolumeRecord.Held;
 import java.time.Instant;
+import java.util.List;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
 
@@ -40,7 +41,7 @@ final class VolumeRecordTest {
 
   @Test
   void aReleaseToTheOriginForgetsIt() {
-    VolumeRecord released = fetching.released(new Epoch(3, "a"));
+    VolumeRecord released = fetching.released(new Epoch(3, "a"), NOON);
     assertThat(released.state()).isEqualTo(VolumeState.RELEASED);
     assertThat(released.origin()).isNull();
     assertThat(released.replicas()).isEmpty();
@@ -48,12 +49,12 @@ final class VolumeRecordTest {
 
   @Test
   void aReleaseToAThirdNodeKeepsTheOriginOfAnIncompleteReplica() {
-    assertThat(fetching.released(new Epoch(3, "c")).origin()).isEqualTo(fetching.origin());
+    assertThat(fetching.released(new Epoch(3, "c"), NOON).origin()).isEqualTo(fetching.origin());
   }
 
   @Test
   void aTakeoverForgetsWhereItWasComplete() {
-    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b", NOON);
+    VolumeRecord released = created.released(new Epoch(2, "b"), NOON).completeAt("b", NOON);
     VolumeRecord back = released.attached(new Epoch(2, "b"), DOMAIN);
     assertThat(back.completeAt()).isEqualTo("b");
     assertThat(back.completeSince()).isEqualTo(NOON);
@@ -64,13 +65,13 @@ final class VolumeRecordTest {
 
   @Test
   void isCompleteElsewhereSinceTheFirstTimeItWasTold() {
-    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b", NOON);
+    VolumeRecord released = created.released(new Epoch(2, "b"), NOON).completeAt("b", NOON);
     assertThat(released.completeAt("b", NOON.plusSeconds(9))).isEqualTo(released);
   }
 
   @Test
   void aReplicaThatIsAttachedAndDroppedIsCompleteElsewhereSinceThen() {
-    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b", NOON);
+    VolumeRecord released = created.released(new Epoch(2, "b"), NOON).completeAt("b", NOON);
     VolumeRecord dropped = released.attached(new Epoch(2, "b"), DOMAIN).dropped();
     assertThat(dropped.completeSince()).isEqualTo(NOON);
   }
@@ -78,7 +79,7 @@ final class VolumeRecordTest {
   @Test
   void completingMovesOnlyAnOwner() {
     assertThat(fetching.completed().state()).isEqualTo(VolumeState.SERVING);
-    VolumeRecord released = fetching.released(new Epoch(3, "c"));
+    VolumeRecord released = fetching.released(new Epoch(3, "c"), NOON);
     assertThat(released.completed().state()).isEqualTo(VolumeState.RELEASED);
     assertThat(released.attached(new Epoch(3, "c"), null).completed().state())
         .isEqualTo(VolumeState.STANDBY);
@@ -87,7 +88,7 @@ final class VolumeRecordTest {
 
   @Test
   void illegalChangesThrow() {
-    assertThatThrownBy(() -> standby.released(new Epoch(2, "c")))
+    assertThatThrownBy(() -> standby.released(new Epoch(2, "c"), NOON))
         .isInstanceOf(IllegalStateException.class);
     assertThatThrownBy(() -> created.takenOver(new Epoch(2, "a"), "b"))
         .isInstanceOf(IllegalStateException.class);
@@ -104,17 +105,68 @@ final class VolumeRecordTest {
 
   @Test
   void aDroppedStandbyIsOfNoDomain() {
-    VolumeRecord back = created.released(new Epoch(2, "b")).attached(new Epoch(2, "b"), DOMAIN);
+    VolumeRecord back =
+        created.released(new Epoch(2, "b"), NOON).attached(new Epoch(2, "b"), DOMAIN);
     assertThat(back.dropped().domain()).isNull();
     assertThat(back.dropped().state()).isEqualTo(VolumeState.RELEASED);
     assertThat(back.dropped().held()).isEqualTo(Held.ALL);
   }
 
   @Test
+  void aPromotionNotesWhatItEndedAndForgetsTheHandover() {
+    VolumeRecord released = created.released(new Epoch(2, "b"), NOON).completeAt("b", NOON);
+    VolumeRecord promoted = released.promoted(new Epoch(3, "a"));
+    assertThat(promoted.state()).isEqualTo(VolumeState.SERVING);
+    assertThat(promoted.epoch()).isEqualTo(new Epoch(3, "a"));
+    assertThat(promoted.promotedOver()).isEqualTo(new Epoch(2, "b"));
+    assertThat(promoted.release()).isNull();
+    assertThat(promoted.completeAt()).isNull();
+    assertThat(promoted.completeSince()).isNull();
+    assertThat(promoted.released(new Epoch(4, "c"), NOON).promotedOver()).isNull();
+  }
+
+  @Test
+  void anIncompleteReplicaIsNeverPromoted() {
+    VolumeRecord released = fetching.released(new Epoch(3, "c"), NOON);
+    assertThatThrownBy(() -> released.promoted(new Epoch(4, "b")))
+        .isInstanceOf(IllegalStateException.class)
+        .hasMessageContaining("lacks blocks");
+  }
+
+  @Test
+  void aForkNotesTheOtherOwnerAndKeepsNoReplicas() {
+    VolumeRecord forked = fetching.forked(new Epoch(3, "a"));
+    assertThat(forked.state()).isEqualTo(VolumeState.FORKED);
+    assertThat(forked.epoch()).isEqualTo(new Epoch(2, "b"));
+    assertThat(forked.rival()).isEqualTo(new Epoch(3, "a"));
+    assertThat(forked.replicas()).isEmpty();
+    VolumeRecord whole = forked.completed();
+    assertThat(whole.state()).isEqualTo(VolumeState.FORKED);
+    assertThat(whole.promoted(new Epoch(4, "b")).rival()).isNull();
+  }
+
+  @Test
+  void aReleaseNotesWhen() {
+    VolumeRecord released = created.released(new Epoch(2, "b"), NOON);
+    VolumeRecord.Release release = new VolumeRecord.Release(new Epoch(2, "b"), NOON);
+    assertThat(released.release()).isEqualTo(release);
+    VolumeRecord attached = released.attached(new Epoch(3, "c"), DOMAIN);
+    assertThat(attached.dropped().release()).isEqualTo(release);
+    assertThat(attached.takenOver(new Epoch(4, "a"), "c").release()).isNull();
+  }
+
+  @Test
   void survivesJson() throws Exception {
     JsonMapper json = JsonMapper.builder().addModule(new JavaTimeModule()).build();
-    VolumeRecord released = created.released(new Epoch(2, "b")).completeAt("b", NOON);
-    for (VolumeRecord record : new VolumeRecord[] {created, standby, fetching, released}) {
+    VolumeRecord released = created.released(new Epoch(2, "b"), NOON).completeAt("b", NOON);
+    for (VolumeRecord record :
+        List.of(
+            created,
+            standby,
+            fetching,
+            released,
+            released.promoted(new Epoch(3, "a")),
+            fetching.forked(new Epoch(3, "a")))) {
       byte[] text = json.writeValueAsBytes(record);
       assertThat(json.readValue(text, VolumeRecord.class)).isEqualTo(record);
     }

@@ -17,6 +17,7 @@ import io.vmferry.relay.store.MemoryBlockFile;
 import io.vmferry.relay.store.MemoryBlockFile.Kind;
 import java.io.IOException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
@@ -52,7 +53,8 @@ final class VolumeTest {
   }
 
   private void release(Volume volume, String to) throws IOException {
-    VolumeRecord released = volume.record().released(volume.record().epoch().next(to));
+    VolumeRecord released =
+        volume.record().released(volume.record().epoch().next(to), Instant.EPOCH);
     fixture.storage.commit(List.of(released));
     volume.become(released);
   }

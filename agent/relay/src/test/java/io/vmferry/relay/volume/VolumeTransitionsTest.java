@@ -2,6 +2,7 @@
 package io.vmferry.relay.volume;
 
 import static io.vmferry.api.VolumeState.FETCHING;
+import static io.vmferry.api.VolumeState.FORKED;
 import static io.vmferry.api.VolumeState.RELEASED;
 import static io.vmferry.api.VolumeState.SERVING;
 import static io.vmferry.api.VolumeState.STANDBY;
@@ -27,7 +28,11 @@ final class VolumeTransitionsTest {
           new Step(STANDBY, Trigger.DROP), RELEASED,
           new Step(FETCHING, Trigger.COMPLETE), SERVING,
           new Step(FETCHING, Trigger.RELEASE), RELEASED,
-          new Step(RELEASED, Trigger.ATTACH), STANDBY);
+          new Step(RELEASED, Trigger.ATTACH), STANDBY,
+          new Step(RELEASED, Trigger.PROMOTE), SERVING,
+          new Step(FORKED, Trigger.PROMOTE), SERVING,
+          new Step(SERVING, Trigger.FORK), FORKED,
+          new Step(FETCHING, Trigger.FORK), FORKED);
 
   static Stream<Arguments> everyPair() {
     return Stream.of(VolumeState.values())
