@@ -220,11 +220,13 @@ BLOCKS = (
 )
 
 ORDER_OF_WRITES = (
-    mutant(
+    mutant_of_two(
         "fetched block is stored while a guest write is in flight",
         "volume/FetchedVolume.java",
-        "      long free = inFlight.busyUntil(block);\n",
-        "      long free = block;\n",
+        (
+            ("      long free = inFlight.busyUntil(block);\n", "      long free = inFlight.storingUntil(block);\n"),
+            ("long end = inFlight.nextBusy(block,", "long end = inFlight.nextStoring(block,"),
+        ),
         MATRIX,
     ),
     mutant(
