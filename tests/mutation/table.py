@@ -220,11 +220,13 @@ BLOCKS = (
 )
 
 ORDER_OF_WRITES = (
-    mutant(
+    mutant_of_two(
         "fetched block is stored while a guest write is in flight",
         "volume/FetchedVolume.java",
-        "      long free = inFlight.busyUntil(block);\n",
-        "      long free = block;\n",
+        (
+            ("      long free = inFlight.busyUntil(block);\n", "      long free = inFlight.storingUntil(block);\n"),
+            ("long end = inFlight.nextBusy(block,", "long end = inFlight.nextStoring(block,"),
+        ),
         MATRIX,
     ),
     mutant(
@@ -247,7 +249,7 @@ ORDER_OF_WRITES = (
         "volume/Volume.java",
         "    if (!request.alive()) {\n      request.drop();\n    } else if (failure != null) {",
         "    if (failure != null) {",
-        "volume.VolumeTest",
+        "volume.LocalIoTest",
     ),
 )
 
@@ -534,4 +536,36 @@ DURABLE_FILES = (
     ),
 )
 
-MUTANTS = ORDER_OF_BITS + BLOCKS + ORDER_OF_WRITES + STALE_MAPS + HANDOVER + DURABLE_FILES
+DISK = (
+    mutant(
+        "stale map that is not there counts as clear",
+        "disk/DiskStorage.java",
+        "path, identity, fresh ? HeapBlockMap.allClear(blocks) : HeapBlockMap.allSet(blocks));",
+        "path, identity, HeapBlockMap.allClear(blocks));",
+        "disk.DiskStorageTest",
+    ),
+    mutant(
+        "interrupted commit of several volumes is not finished",
+        "disk/DiskStorage.java",
+        "    finishCommit();\n    List<Found> found",
+        "    List<Found> found",
+        "disk.DiskStorageTest",
+    ),
+    mutant(
+        "origin is told before every block is here",
+        "handover/CompletionNotices.java",
+        "record.origin() != null && record.held() == VolumeRecord.Held.ALL;",
+        "record.origin() != null;",
+        "handover.CompletionNoticesTest",
+        SIMULATION,
+    ),
+    mutant(
+        "origin is forgotten though it was not told",
+        "handover/CompletionNotices.java",
+        "                  if (error == null) {\n",
+        "                  if (true) {\n",
+        "handover.CompletionNoticesTest",
+    ),
+)
+
+MUTANTS = ORDER_OF_BITS + BLOCKS + ORDER_OF_WRITES + STALE_MAPS + HANDOVER + DURABLE_FILES + DISK

@@ -125,6 +125,19 @@ final class LocalIoTest {
   }
 
   @Test
+  void aWriteThatWaitsForABlockDiesWithItsConnection() throws IOException {
+    fetching(0);
+    RecordedReply reply = write(512, filled(512, 5), false);
+    guest.closed(false);
+
+    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(BLOCK, 9));
+    fixture.run();
+
+    assertThat(fixture.file().content()[512]).as("what the dead asked for").isEqualTo((byte) 9);
+    assertThat(reply.outcome()).isNotEqualTo("ok");
+  }
+
+  @Test
   void aFastZeroingThatWouldHaveToFetchIsRefusedAtOnce() throws IOException {
     fetching(0);
     RecordedReply partly = new RecordedReply();
