@@ -24,6 +24,7 @@ NEEDED = {
     "/usr/lib/python3/dist-packages/nbd.py": "python3-libnbd",
     "/usr/lib/python3/dist-packages/pytest/__init__.py": "python3-pytest",
     "/usr/bin/curl": "curl",  # vmferry's libvirt hook calls it
+    "/usr/bin/strace": "strace",  # makes a disk fail
     "/usr/bin/java": "openjdk-17-jre-headless",
 }
 
