@@ -38,7 +38,7 @@ def test_destination_qemu_killed_while_memory_is_copied(cluster):
     with vm.migration(cluster.a, cluster.b) as migration:
         migration.await_memory()
         assert cluster.volume(cluster.b, vm.volumes[0])["state"] == "STANDBY"
-        kill_qemu(cluster.b, vm)
+        vm.kill_qemu(cluster.b)
         migration.fail()
     assert vm.state(cluster.a).startswith("running")
     cluster.assert_nothing_at(cluster.b, vm)
@@ -163,11 +163,6 @@ def test_the_same_vm_started_on_the_other_host_hangs_and_harms_nothing(cluster):
     vm.destroy(cluster.b)
     cluster.assert_nothing_at(cluster.b, vm)
     cluster.assert_intact(vm, cluster.a)
-
-
-def kill_qemu(host, vm):
-    pid = (host.root / f"run/libvirt/qemu/{vm.name}.pid").read_text().strip()
-    host.run(["kill", "-KILL", pid])
 
 
 def await_running(vm, host):

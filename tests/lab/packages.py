@@ -25,6 +25,7 @@ NEEDED = {
     "/usr/lib/python3/dist-packages/pytest/__init__.py": "python3-pytest",
     "/usr/lib/python3/dist-packages/pytest_rerunfailures.py": "python3-pytest-rerunfailures",
     "/usr/bin/curl": "curl",  # vmferry's libvirt hook calls it
+    "/usr/bin/strace": "strace",  # makes a disk fail
     "/usr/bin/java": "openjdk-17-jre-headless",
 }
 

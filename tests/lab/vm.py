@@ -1,13 +1,17 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VM of the lab: its domain XML, its console, its migration, and the numbers its load prints."""
 
+import os
 import re
+import signal
 import socket
 import subprocess
 import time
+from pathlib import Path
 
 from .guest import image
 from .heartbeat import Heartbeat
+from .host import only_child
 from .waiting import wait_for
 
 NBD_SOCKET = "/run/vmferry/nbd.sock"  # the same on every host
@@ -18,7 +22,7 @@ MIGRATION_TIMEOUT = 120  # seconds; 1-3 on an idle machine
 LAST_WORDS = 8  # lines of a console that an error message quotes
 
 # The kind of the last line that the load answers to a command, where it isn't the command's name.
-ANSWERS = {"sum": "sums", "go": "going"}
+ANSWERS = {"sum": "sums", "digest": "sums", "go": "going"}
 
 DISK = """\
     <disk type='network' device='disk'>
@@ -79,11 +83,12 @@ DOMAIN = """\
 class Migration:
     """`virsh migrate` of a VM, under way; ended with its `with` block if it isn't over by then."""
 
-    def __init__(self, name, source, destination, options):
+    def __init__(self, name, source, destination, options, keepalive):
         self._name = name
         self._source = source
         self._output = None  # until it has ended
-        command = ["virsh", "--quiet", "--connect", "qemu:///system", "migrate", "--live", *options, name]
+        keepalive = ["--keepalive-interval", str(keepalive), "--keepalive-count", "1"] if keepalive else []
+        command = ["virsh", "--quiet", "--connect", "qemu:///system", *keepalive, "migrate", "--live", *options, name]
         self._process = source.popen(
             [*command, f"qemu+tcp://{destination.name}/system"],
             stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
@@ -119,6 +124,26 @@ class Migration:
         """Exit status and output of `virsh migrate`, once it has ended."""
         return self._wait()
 
+    def freeze_client(self):
+        """Stops `virsh`: no step of the migration that it has not asked for yet is taken."""
+        os.kill(self._virsh(), signal.SIGSTOP)
+
+    def thaw_client(self):
+        """Lets `virsh` go on, and nsenter, which stops itself when its child is stopped."""
+        virsh = self._virsh()
+        wait_for(lambda: _stopped(self._process.pid), 5, "nsenter has stopped like its child")
+        for pid in (virsh, self._process.pid):
+            os.kill(pid, signal.SIGCONT)
+
+    def kill_client(self):
+        """Ends `virsh` as a crash would."""
+        os.kill(self._virsh(), signal.SIGKILL)
+        os.kill(self._process.pid, signal.SIGCONT)
+        self._wait()
+
+    def _virsh(self):
+        return only_child(self._process.pid)
+
     def await_memory(self):
         """Waits until some of the memory is sent, while there is more to come."""
 
@@ -133,6 +158,10 @@ class Migration:
             output, _ = self._process.communicate(timeout=MIGRATION_TIMEOUT)
             self._output = output.strip()
         return self._process.returncode, self._output
+
+
+def _stopped(pid):
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "T"
 
 
 class Vm:
@@ -200,6 +229,12 @@ class Vm:
         self._lab.note(f"{self.name}: destroyed on {host.name}")
         host.virsh("destroy", self.name)
 
+    def kill_qemu(self, host):
+        """Ends its QEMU as a crash would."""
+        self._lab.note(f"{self.name}: QEMU killed on {host.name}")
+        pid = (host.root / f"run/libvirt/qemu/{self.name}.pid").read_text().strip()
+        host.run(["kill", "-KILL", pid])
+
     # ---- migration ----
 
     def migrate(self, source, destination, *options):
@@ -214,10 +249,13 @@ class Vm:
             )
         return heartbeat
 
-    def migration(self, source, destination, *options):
-        """Starts to migrate the running VM: `with vm.migration(a, b) as migration:`."""
+    def migration(self, source, destination, *options, keepalive=None):
+        """Starts to migrate the running VM: `with vm.migration(a, b) as migration:`.
+
+        With KEEPALIVE, `virsh` gives a connection up after two times so many seconds, instead of after half a minute.
+        """
         self._lab.note(f"{self.name}: migrate from {source.name} to {destination.name}")
-        return Migration(self.name, source, destination, options)
+        return Migration(self.name, source, destination, options, keepalive)
 
     def heartbeat(self, *hosts):
         """Listens to the guest's heartbeat on these hosts while the `with` block runs."""
@@ -238,7 +276,14 @@ class Vm:
 
     def sum(self, host):
         """Stops the load and returns what it believes to be on its disks: {volume: digest}."""
-        self.command(host, "sum")
+        return self._sums(host, "sum")
+
+    def digest(self, host):
+        """As `sum`, but nothing is flushed: the digest of what was acknowledged."""
+        return self._sums(host, "digest")
+
+    def _sums(self, host, command):
+        self.command(host, command)
         sums = self.lines(host, "sum")[-len(self.volumes) :]
         return {line["volume"]: line["digest"] for line in sums}
 

@@ -15,7 +15,7 @@
 //   load.learn=1            instead: take whatever stamps are on the disks at the start as the expected content
 //
 // Commands, one per line on the console: `rate full|idle|N`, `sum` (stops the load, fsyncs and prints one digest per
-// disk), `go` (goes on), `off` (stops, fsyncs, powers off).
+// disk), `digest` (the same without fsync), `go` (goes on), `off` (stops, fsyncs, powers off).
 //
 // Output, one line each, all starting with "load: " and with key=value fields:
 //   ready     the load runs now
@@ -315,11 +315,15 @@ static void start_thread(void *(*body)(void *), void *argument, bool urgent) {
 
 // ---- commands ----
 
-static void stop_load(void) {
+static void hold_load(void) {
   pthread_mutex_lock(&lock);
   stopped = true;
   while (busy) pthread_cond_wait(&quiet, &lock);
   pthread_mutex_unlock(&lock);
+}
+
+static void stop_load(void) {
+  hold_load();
   for (int i = 0; i < disk_count; i++)
     if (fsync(disks[i].fd) < 0) report_error(&disks[i], "fsync", 0, errno);
 }
@@ -353,6 +357,9 @@ static void execute(const char *command) {
   if (!strcmp(command, "sum")) {
     stop_load();
     print_sums();
+  } else if (!strcmp(command, "digest")) {
+    hold_load();
+    print_sums();
   } else if (!strcmp(command, "go")) {
     pthread_mutex_lock(&lock);
     stopped = false;
@@ -366,7 +373,7 @@ static void execute(const char *command) {
   } else if (!strncmp(command, "rate ", 5) && parse_rate(command + 5)) {
     say("rate value=%s", command + 5);
   } else if (*command) {
-    say("unknown command=\"%s\" known=\"rate full|idle|N, sum, go, off\"", command);
+    say("unknown command=\"%s\" known=\"rate full|idle|N, sum, digest, go, off\"", command);
   }
 }
 

@@ -62,6 +62,7 @@ public final class VolumeShow extends ConfiguredCommand {
     line("holes", exact(fetch.holes()));
     line("overwritten", exact(fetch.overwritten()));
     line("rate", new ByteSize(fetch.rate()).approximate() + "/s");
+    line("waiting", fetch.waiting() + " requests");
     line("eta", Progress.time(fetch.etaSeconds()));
   }
 

@@ -132,7 +132,7 @@ final class DiskStorageTest {
   void theLastCommitCounts() throws IOException {
     DiskStorage storage = storage(BOOT);
     VolumeRecord record = create(storage, serving("vol"));
-    VolumeRecord released = record.released(record.epoch().next("a"));
+    VolumeRecord released = record.released(record.epoch().next("a"), Instant.EPOCH);
     storage.commit(List.of(released));
     assertThat(loadOne(BOOT).replica().record()).isEqualTo(released);
   }
@@ -237,7 +237,9 @@ final class DiskStorageTest {
     VolumeRecord one = create(storage, serving("one"));
     VolumeRecord two = create(storage, serving("two"));
     storage.commit(
-        List.of(one.released(one.epoch().next("a")), two.released(two.epoch().next("a"))));
+        List.of(
+            one.released(one.epoch().next("a"), Instant.EPOCH),
+            two.released(two.epoch().next("a"))));
     assertThat(state.resolve("commit.state")).doesNotExist();
     assertThat(load(BOOT))
         .allSatisfy(
@@ -249,8 +251,8 @@ final class DiskStorageTest {
     DiskStorage storage = storage(BOOT);
     VolumeRecord one = create(storage, serving("one"));
     VolumeRecord two = create(storage, serving("two"));
-    VolumeRecord releasedOne = one.released(one.epoch().next("a"));
-    VolumeRecord releasedTwo = two.released(two.epoch().next("a"));
+    VolumeRecord releasedOne = one.released(one.epoch().next("a"), Instant.EPOCH);
+    VolumeRecord releasedTwo = two.released(two.epoch().next("a"), Instant.EPOCH);
     storage.commit(List.of(releasedOne));
     interruptedCommit(releasedOne, releasedTwo);
 
@@ -264,7 +266,7 @@ final class DiskStorageTest {
   void anInterruptedCommitDoesNotBringADeletedVolumeBack() throws IOException {
     DiskStorage storage = storage(BOOT);
     VolumeRecord one = create(storage, serving("one"));
-    interruptedCommit(one.released(one.epoch().next("a")), serving("gone"));
+    interruptedCommit(one.released(one.epoch().next("a"), Instant.EPOCH), serving("gone"));
     assertThat(load(BOOT)).extracting(Found::name).containsExactly("one");
   }
 
@@ -371,7 +373,7 @@ final class DiskStorageTest {
   void aStaleMapOfAnotherEpochIsAllStale() throws IOException {
     VolumeRecord record = create(storage(BOOT), serving("vol"));
     stale(BOOT, record, true);
-    VolumeRecord later = record.released(record.epoch().next("b"));
+    VolumeRecord later = record.released(record.epoch().next("b"), Instant.EPOCH);
     assertThat(stale(BOOT, later, false).cardinality()).isEqualTo(BLOCKS);
   }
 

@@ -88,13 +88,16 @@ final class FetchedVolumeTest {
 
   @Test
   void missesOfOneBlockShareOneFetch() throws IOException {
-    NbdSession guest = open(fixture.fetching(SIZE, 0), 7);
+    Volume volume = fixture.fetching(SIZE, 0);
+    NbdSession guest = open(volume, 7);
     RecordedReply one = new RecordedReply();
     RecordedReply two = new RecordedReply();
     guest.read(0, 512, one);
     guest.read(1024, 512, two);
     assertThat(fixture.peer.reads(Role.DEMAND)).hasSize(1);
+    assertThat(volume.status().fetch().waiting()).isEqualTo(2);
     answer(fixture.peer.reads(Role.DEMAND).get(0));
+    assertThat(volume.status().fetch().waiting()).isZero();
     assertThat(one.bytes()).containsOnly(ORIGIN);
     assertThat(two.bytes()).containsOnly(ORIGIN);
   }
