@@ -100,9 +100,6 @@ class Proxy:
     def arm(self, message, role, direction):
         self._wanted = (message, role, direction)
 
-    def cut(self):
-        self._whole.clear()
-
     def heal(self):
         """Connections that were cut end; attempts that were made meanwhile go on."""
         self.drop()
@@ -255,7 +252,7 @@ class PeerProxy:
         self._events = []
 
     def __enter__(self):
-        from .waiting import wait_for
+        from .waiting import wait_for  # here: the program above is started without its package
 
         folder = self._near.host.root / FOLDER.lstrip("/")
         folder.mkdir()

@@ -51,9 +51,6 @@ class Relays:
     def wan(self):
         return self.lab.wan
 
-    def other(self, node):
-        return self.b if node is self.a else self.a
-
     def calm(self, delay_ms=DELAY_MS, rate_mbit=RATE_MBIT):
         """Both relays are up and linked over a healthy WAN, and copy as fast as they can."""
         self.wan.heal()

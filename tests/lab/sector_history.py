@@ -111,14 +111,6 @@ class SectorHistory:
         """What the sector holds, if nothing was lost and no write to it is under way."""
         return self._since[sector][-1].holds if sector in self._since else self._durable.get(sector, 0)
 
-    def unforced(self):
-        """Sectors that a power loss may change."""
-        return set(self._since)
-
-    def touched(self):
-        """Sectors that were ever written."""
-        return set(self._since) | set(self._durable)
-
     def check_now(self, first, data):
         """Compares a read with what the sectors hold."""
         self._check(first, data, lambda sector: {self.now(sector)})

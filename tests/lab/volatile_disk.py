@@ -53,9 +53,10 @@ class VolatileDisk:
         self._cache.kill()
         for victim in victims:
             victim.kill()
-        self._host.run(["umount", self._folder])
+        # Lazily: ext4 may be busy for long with what it can't write any more. It can reach nothing of the next disk.
+        self._host.run(["umount", "--lazy", self._folder])
         # It may have died of the loss already.
-        self._host.run(["fusermount3", "-u", f"{WORK}/fuse"], check=False)
+        self._host.run(["fusermount3", "-u", "-z", f"{WORK}/fuse"], check=False)
         self._fuse.kill()
 
     def return_power(self):
