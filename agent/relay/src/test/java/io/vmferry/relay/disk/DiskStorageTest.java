@@ -239,7 +239,7 @@ final class DiskStorageTest {
     storage.commit(
         List.of(
             one.released(one.epoch().next("a"), Instant.EPOCH),
-            two.released(two.epoch().next("a"))));
+            two.released(two.epoch().next("a"), Instant.EPOCH)));
     assertThat(state.resolve("commit.state")).doesNotExist();
     assertThat(load(BOOT))
         .allSatisfy(
