@@ -14,6 +14,7 @@ import io.vmferry.cli.volume.VolumeCommand;
 import io.vmferry.config.ConfigException;
 import java.io.PrintWriter;
 import java.lang.reflect.Constructor;
+import picocli.AutoComplete.GenerateCompletion;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.IFactory;
@@ -22,7 +23,7 @@ import picocli.CommandLine.ScopeType;
 
 /**
  * The {@code vmferry} command. Exit status 0: done; 1: not done, one line on standard error says
- * why; 2: not understood.
+ * why; 2: not understood; 78: relay or agent, not configured.
  */
 @Command(
     name = "vmferry",
@@ -38,7 +39,8 @@ import picocli.CommandLine.ScopeType;
       VolumeCommand.class,
       RateCommand.class,
       PkiCommand.class,
-      DoctorCommand.class
+      DoctorCommand.class,
+      GenerateCompletion.class
     })
 public final class VmferryCommand {
   private VmferryCommand() {}
@@ -50,7 +52,15 @@ public final class VmferryCommand {
 
   /** The whole command line in a world of one's choice. */
   static CommandLine commandLine(Surroundings surroundings) {
-    return new CommandLine(new VmferryCommand(), new Factory(surroundings))
+    CommandLine commandLine = new CommandLine(new VmferryCommand(), new Factory(surroundings));
+    // For those who build packages, not for users.
+    commandLine
+        .getSubcommands()
+        .get("generate-completion")
+        .getCommandSpec()
+        .usageMessage()
+        .hidden(true);
+    return commandLine
         .setParameterExceptionHandler(VmferryCommand::misunderstood)
         .setExecutionExceptionHandler((failure, command, parsed) -> failed(failure, command));
   }

@@ -82,6 +82,9 @@ class ManPagesTest {
   }
 
   private static void collectLeaves(CommandLine command, List<CommandSpec> found) {
+    if (command.getCommandSpec().usageMessage().hidden()) {
+      return; // not for users
+    }
     if (command.getSubcommands().isEmpty()) {
       found.add(command.getCommandSpec());
     }

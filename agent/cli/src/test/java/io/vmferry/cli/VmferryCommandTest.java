@@ -90,6 +90,27 @@ class VmferryCommandTest extends CliFixture {
   }
 
   @Test
+  void aProcessWithoutConfigurationEndsWithItsOwnStatusSoThatItIsNotStartedAgain()
+      throws IOException {
+    Files.writeString(configFile, "listen: 127.0.0.1:0\n");
+    for (String process : List.of("relay", "agent")) {
+      Outcome outcome = run(process);
+      assertThat(outcome.exit()).isEqualTo(78);
+      assertThat(outcome.err()).startsWith("vmferry: ").contains("node: missing");
+    }
+    Files.delete(configFile);
+    assertThat(run("relay").exit()).isEqualTo(78);
+  }
+
+  @Test
+  void theCompletionKnowsTheCommands() {
+    Outcome outcome = runPlain("generate-completion");
+    assertThat(outcome.exit()).isZero();
+    assertThat(outcome.out()).contains("complete -F", "disk-xml", "until-complete");
+    assertThat(runPlain("--help").out()).doesNotContain("generate-completion");
+  }
+
+  @Test
   void aRelayThatDoesNotAnswerIsSaidInOneLine() {
     Outcome outcome = run("volume", "list");
     assertThat(outcome.exit()).isEqualTo(1);

@@ -4,6 +4,8 @@ package io.vmferry.coordinator;
 import io.vmferry.api.ControlServer;
 import io.vmferry.api.RelayClient;
 import io.vmferry.api.Timeline;
+import io.vmferry.api.service.ServiceManager;
+import io.vmferry.api.service.Watchdog;
 import io.vmferry.config.Config;
 import io.vmferry.coordinator.libvirt.LibvirtHypervisor;
 import io.vmferry.coordinator.migration.AgentThread;
@@ -49,11 +51,22 @@ public final class AgentProcess implements AutoCloseable {
    * Runs the agent until the process gets SIGTERM or SIGINT.
    *
    * @param version of the program, shown in the status
+   * @param manager is told when hooks are answered, and that the deciding thread is alive
    * @throws IOException if agent.sock can't be bound
    */
-  public static void run(Config config, String version) throws IOException, InterruptedException {
+  public static void run(Config config, String version, ServiceManager manager)
+      throws IOException, InterruptedException {
     AgentProcess agent = start(config, version);
-    Runtime.getRuntime().addShutdownHook(new Thread(agent::close, "shutdown"));
+    Thread shutdown =
+        new Thread(
+            () -> {
+              manager.stopping();
+              agent.close();
+            },
+            "shutdown");
+    Runtime.getRuntime().addShutdownHook(shutdown);
+    Watchdog.start(manager, agent.thread::schedule);
+    manager.ready("answers hooks on " + config.paths().agentSocket());
     agent.closed.await();
   }
 

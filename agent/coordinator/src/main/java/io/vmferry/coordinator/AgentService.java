@@ -12,6 +12,7 @@ import io.vmferry.api.AgentStatus;
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
+import io.vmferry.api.metrics.Metrics;
 import io.vmferry.coordinator.hypervisor.Hypervisor;
 import io.vmferry.coordinator.migration.Coordinator;
 import io.vmferry.coordinator.migration.Guests;
@@ -56,6 +57,16 @@ public final class AgentService {
     return coordinator
         .domains()
         .thenApply(domains -> new AgentStatus(node, version, problem == null, problem, domains));
+  }
+
+  /** For Prometheus. */
+  @Get("/metrics")
+  public CompletableFuture<HttpResponse> metrics() {
+    return status()
+        .thenApply(
+            now ->
+                HttpResponse.of(
+                    HttpStatus.OK, MediaType.parse(Metrics.CONTENT_TYPE), Metrics.of(now)));
   }
 
   /** Fails with UNAVAILABLE if libvirt can't be asked. */

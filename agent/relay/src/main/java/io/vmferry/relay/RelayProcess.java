@@ -8,6 +8,8 @@ import io.netty.util.concurrent.DefaultThreadFactory;
 import io.vmferry.api.AgentClient;
 import io.vmferry.api.ControlServer;
 import io.vmferry.api.Timeline;
+import io.vmferry.api.service.ServiceManager;
+import io.vmferry.api.service.Watchdog;
 import io.vmferry.config.ByteRate;
 import io.vmferry.config.Config;
 import io.vmferry.config.HostPort;
@@ -96,6 +98,8 @@ public final class RelayProcess implements AutoCloseable {
 
   /** Starts serving; the error says what is in the way. */
   private RelayProcess(Config config, String version) throws IOException {
+    ProcessTable processes = ProcessTable.ofHost();
+    requireView(processes);
     stateLock = StateLock.take(config.paths().state());
     Path run = Files.createDirectories(config.paths().run());
     RateLimit limit =
@@ -126,7 +130,7 @@ public final class RelayProcess implements AutoCloseable {
                 tasks,
                 storage,
                 new Commits(tasks),
-                ProcessTable.ofHost(),
+                processes,
                 InstantSource.system(),
                 peers::link,
                 peers::lane,
@@ -191,11 +195,22 @@ public final class RelayProcess implements AutoCloseable {
    * Runs the relay until the process gets SIGTERM or SIGINT.
    *
    * @param version of the program, shown in the status
+   * @param manager is told when guests can be served, and that the data loop is alive
    * @throws IOException if it can't start; the message says what is in the way
    */
-  public static void run(Config config, String version) throws IOException, InterruptedException {
+  public static void run(Config config, String version, ServiceManager manager)
+      throws IOException, InterruptedException {
     RelayProcess relay = new RelayProcess(config, version);
-    Runtime.getRuntime().addShutdownHook(new Thread(relay::close, "shutdown"));
+    Thread shutdown =
+        new Thread(
+            () -> {
+              manager.stopping();
+              relay.close();
+            },
+            "shutdown");
+    Runtime.getRuntime().addShutdownHook(shutdown);
+    Watchdog.start(manager, (delay, task) -> relay.loop.after(delay, task));
+    manager.ready("serves volumes on " + config.paths().nbdSocket());
     relay.closed.await();
   }
 
@@ -214,6 +229,18 @@ public final class RelayProcess implements AutoCloseable {
     stateLock.close();
     closed.countDown();
     log.info("the relay has stopped");
+  }
+
+  /**
+   * A process that can't be seen would count as ended, and its guest's volume could be given away
+   * while it runs. PID 1 is always there and never ours.
+   */
+  private static void requireView(ProcessTable processes) throws IOException {
+    if (processes.find(1).isEmpty()) {
+      throw new IOException(
+          "can't see other users' processes in /proc, so can't know whether a guest has ended:"
+              + " mount /proc without hidepid, or with gid= a group of the relay's user");
+    }
   }
 
   private CompletableFuture<Void> stopVolumes() {

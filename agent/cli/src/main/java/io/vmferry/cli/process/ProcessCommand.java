@@ -3,11 +3,13 @@ package io.vmferry.cli.process;
 
 import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.LoggerContext;
+import io.vmferry.api.service.ServiceManager;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.ConfiguredCommand;
 import io.vmferry.cli.base.Surroundings;
 import io.vmferry.cli.base.Version;
 import io.vmferry.config.Config;
+import io.vmferry.config.ConfigException;
 import io.vmferry.config.LogLevel;
 import java.io.IOException;
 import org.slf4j.Logger;
@@ -15,6 +17,12 @@ import org.slf4j.LoggerFactory;
 
 /** A command that runs until SIGTERM or SIGINT. */
 abstract class ProcessCommand extends ConfiguredCommand {
+  /**
+   * Exit status: the configuration is wrong or missing. Starting again can't help, so the units
+   * name it in RestartPreventExitStatus; everything else they try again.
+   */
+  static final int NOT_CONFIGURED = 78; // EX_CONFIG of sysexits.h
+
   ProcessCommand(Surroundings surroundings) {
     super(surroundings);
   }
@@ -23,16 +31,26 @@ abstract class ProcessCommand extends ConfiguredCommand {
    * Runs until a signal.
    *
    * @param version of the program
+   * @param manager who started the process
    * @throws IOException if it can't start
    */
-  abstract void run(Config config, String version) throws IOException, InterruptedException;
+  abstract void run(Config config, String version, ServiceManager manager)
+      throws IOException, InterruptedException;
 
   @Override
   public final Integer call() throws Exception {
-    Config config = config();
-    setLevel(config.logLevel());
+    Config config;
     try {
-      run(config, Version.text());
+      config = config();
+    } catch (CommandFailure | ConfigException e) {
+      warn(e.getMessage());
+      return NOT_CONFIGURED;
+    }
+    setLevel(config.logLevel());
+    ServiceManager manager =
+        ServiceManager.of(surroundings().environment(), ProcessHandle.current().pid());
+    try {
+      run(config, Version.text(), manager);
       return OK;
     } catch (IOException e) {
       throw new CommandFailure(CommandFailure.reason(e), e);

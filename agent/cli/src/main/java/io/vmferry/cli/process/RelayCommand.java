@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.cli.process;
 
+import io.vmferry.api.service.ServiceManager;
 import io.vmferry.cli.base.Surroundings;
 import io.vmferry.config.Config;
 import io.vmferry.relay.RelayProcess;
@@ -20,7 +21,8 @@ public final class RelayCommand extends ProcessCommand {
   }
 
   @Override
-  void run(Config config, String version) throws IOException, InterruptedException {
-    RelayProcess.run(config, version);
+  void run(Config config, String version, ServiceManager manager)
+      throws IOException, InterruptedException {
+    RelayProcess.run(config, version, manager);
   }
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.relay.control;
 
+import com.linecorp.armeria.common.HttpResponse;
+import com.linecorp.armeria.common.HttpStatus;
+import com.linecorp.armeria.common.MediaType;
 import com.linecorp.armeria.server.annotation.Default;
 import com.linecorp.armeria.server.annotation.Delete;
 import com.linecorp.armeria.server.annotation.Get;
@@ -18,6 +21,7 @@ import io.vmferry.api.SetRate;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
 import io.vmferry.api.VolumeStatus;
+import io.vmferry.api.metrics.Metrics;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.handover.Attacher;
@@ -89,6 +93,16 @@ public final class RelayApi {
                     volumes.status(),
                     peers.links().stream().map(RelayApi::peerStatus).toList(),
                     limit.get())));
+  }
+
+  /** For Prometheus. */
+  @Get("/metrics")
+  public CompletableFuture<HttpResponse> metrics() {
+    return status()
+        .thenApply(
+            now ->
+                HttpResponse.of(
+                    HttpStatus.OK, MediaType.parse(Metrics.CONTENT_TYPE), Metrics.of(now)));
   }
 
   private static RelayStatus.PeerStatus peerStatus(PeerLink link) {

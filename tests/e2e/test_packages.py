@@ -1,0 +1,460 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The packages, as an operator meets them: on a fresh Debian with its own systemd, apt, libvirtd and nothing of ours.
+
+The tests are one story, in this order: install while no systemd runs, boot, configure, use, upgrade, remove, purge.
+"""
+
+import os
+import re
+import shlex
+import subprocess
+import time
+
+import pytest
+
+from lab import packages
+from lab.container import CACHE, TOOLS, Container
+from lab.paths import REPOSITORY
+from lab.waiting import wait_for
+
+BUILT = REPOSITORY / "packaging/target"
+DEB = BUILT / "vmferry.deb"
+RPM = BUILT / "vmferry.rpm"
+UNITS = ["vmferry-relay", "vmferry-agent"]
+
+CONFIG = "/etc/vmferry/vmferry.yaml"
+NBD_SOCKET = "/run/vmferry/nbd.sock"
+HOOK = "/etc/libvirt/hooks/qemu.d/vmferry"
+QEMU_USER = "libvirt-qemu"
+VOLUME = "vm1"
+EXPORT = f"nbd+unix:///{VOLUME}?socket={NBD_SOCKET}"
+
+# Exposure by systemd-analyze, times ten: 0 is the best, 100 the worst; what remains is explained in the units.
+MOST_EXPOSED = 20
+
+START_LIMIT = 2.0  # seconds until guests can be served
+START_CPU_LIMIT = 5.0  # seconds of CPU for it, compilers included, where others use the machine, too
+
+
+@pytest.fixture(scope="module")
+def debian():
+    packages.install_missing(TOOLS)
+    for package in (DEB, RPM):
+        assert package.exists(), f"{package} is not built: run mvn -B package"
+    with Container(CACHE / "root") as container:
+        container.run(["apt-get", "-q", "update"])
+        yield container
+
+
+@pytest.fixture(scope="module")
+def installed(debian):
+    """The package on a system on which no systemd runs, as in an image that is being built."""
+    debian.copy_in(DEB, "/vmferry.deb")
+    output = debian.install("/vmferry.deb", "qemu-utils").stdout
+    ours = output[output.index("Setting up vmferry ") :]
+    assert not re.search("fail|error|warning", ours.partition("Setting up ")[0], re.I), ours
+    return debian
+
+
+@pytest.fixture(scope="module")
+def node(installed):
+    """The same system, booted and set up as README.md says."""
+    installed.boot()
+    installed.run(["sh", "-ec", SET_UP])
+    installed.run(["systemctl", "start", *UNITS])
+    return installed
+
+
+SET_UP = f"""\
+vmferry pki init /root/ca
+vmferry pki issue /root/ca host-a
+install -m 644 /root/ca/ca.crt /etc/vmferry/pki/ca.crt
+install -m 644 /root/ca/host-a.crt /etc/vmferry/pki/node.crt
+install -m 400 -o vmferry /root/ca/host-a.key /etc/vmferry/pki/node.key
+sed -i 's/^#node: .*/node: host-a/' {CONFIG}
+"""
+
+
+# ---- the packages as files
+
+
+def test_lintian_finds_no_error(debian):
+    report = subprocess.run(
+        ["lintian", "--allow-root", "--fail-on", "error", DEB], capture_output=True, text=True, check=False
+    )
+    print(report.stdout)
+    assert report.returncode == 0, report.stdout
+    assert "W:" not in re.sub("W: vmferry: (initial-upload|unknown-java-class-version).*", "", report.stdout)
+
+
+def test_rpm_is_well_formed_and_has_the_files_of_the_deb(debian):
+    assert "digests OK" in subprocess.run(["rpm", "-K", RPM], capture_output=True, text=True, check=True).stdout
+    rpm = set(subprocess.run(["rpm", "-qpl", RPM], capture_output=True, text=True, check=True).stdout.split())
+    listing = subprocess.run(["dpkg-deb", "-c", DEB], capture_output=True, text=True, check=True).stdout
+    deb = {line.split()[5].lstrip(".") for line in listing.splitlines() if not line.endswith("/")}
+    # Debian's own papers and AppArmor; the default configuration is in its place in the RPM.
+    only_deb = {
+        "/etc/apparmor.d/abstractions/libvirt-qemu.d/vmferry",
+        "/usr/share/doc/vmferry/changelog.Debian.gz",
+        "/usr/share/doc/vmferry/copyright",
+        "/usr/share/vmferry/vmferry.yaml",
+    }
+    assert deb - rpm == only_deb
+    marked = subprocess.run(["rpm", "-qpc", RPM], capture_output=True, text=True, check=True).stdout.split()
+    assert marked == [HOOK, CONFIG]
+
+
+def test_the_selinux_module_compiles(debian, tmp_path):
+    source = REPOSITORY / "packaging/src/selinux/vmferry.te"
+    subprocess.run(["checkmodule", "-M", "-m", "-o", tmp_path / "vmferry.mod", source], check=True)
+
+
+# ---- installed, not booted
+
+
+def test_install_works_without_a_running_systemd(installed):
+    assert installed.run(["dpkg-query", "-W", "-f=${db:Status-Abbrev}", "vmferry"]).stdout.strip() == "ii"
+    assert installed.groups_of("vmferry") == {"vmferry", QEMU_USER}, "the relay has no right on libvirt"
+    assert installed.groups_of("vmferry-agent") == {"vmferry-agent", "vmferry", "libvirt"}
+    assert f"nbd-socket-group: {QEMU_USER}" in installed.file(CONFIG).read_text()
+    assert oct(installed.file(HOOK).stat().st_mode)[-3:] == "755"
+    wanted = installed.file("/etc/systemd/system/multi-user.target.wants")
+    assert not list(wanted.glob("vmferry*")), "nothing starts before it is configured"
+
+
+def test_apparmor_lets_a_guest_reach_the_socket(installed):
+    """The parser reads libvirt's own profile of guests with our rule in it."""
+    rules = installed.run(["cat", "/etc/apparmor.d/local/abstractions/libvirt-qemu"]).stdout
+    assert rules.count("include if exists <abstractions/libvirt-qemu.d>") == 1
+    installed.install("apparmor")
+    profile = "#include <tunables/global>\nprofile guest {\n  #include <abstractions/libvirt-qemu>\n}\n"
+    installed.file("/tmp/guest").write_text(profile)
+    whole = installed.run(["apparmor_parser", "--preprocess", "/tmp/guest"]).stdout
+    assert f"{NBD_SOCKET} rw," in whole
+    installed.run(["apparmor_parser", "--skip-kernel-load", "--skip-cache", "/tmp/guest"])
+
+
+def test_the_command_runs_and_completes(installed):
+    assert installed.run(["vmferry", "--version"]).stdout.startswith("vmferry ")
+    completion = "/usr/share/bash-completion/completions/vmferry"
+    installed.run(["bash", "-c", f"source {completion} && complete -p vmferry"])
+    assert installed.file("/usr/share/man/man1/vmferry.1.gz").exists()
+
+
+def test_a_java_that_is_too_old_is_passed_over(installed):
+    """An older one may be the system's default."""
+    old = installed.file("/opt/old")
+    (old / "bin").mkdir(parents=True)
+    (old / "bin/java").write_text("#!/bin/sh\necho old\n")
+    (old / "bin/java").chmod(0o755)
+    (old / "release").write_text('JAVA_VERSION="11.0.22"\n')
+    assert "old" not in installed.run(["env", "VMFERRY_JAVA=/opt/old/bin/java", "vmferry", "--version"]).stdout
+    (old / "release").write_text('JAVA_VERSION="21"\n')
+    assert installed.run(["env", "VMFERRY_JAVA=/opt/old/bin/java", "vmferry", "--version"]).stdout == "old\n"
+
+
+# ---- booted
+
+
+def test_an_unconfigured_relay_says_so_and_is_not_tried_again(installed):
+    installed.boot()
+    started = installed.run(["systemctl", "start", "vmferry-relay"], check=False)
+    assert started.returncode != 0
+    assert show(installed, "vmferry-relay", "ExecMainStatus") == "78"
+    assert show(installed, "vmferry-relay", "ActiveState") == "failed"
+    assert "node: missing" in journal(installed, "vmferry-relay")
+    installed.power_off()
+
+
+def test_units_are_valid_and_little_exposed(node):
+    files = [f"/usr/lib/systemd/system/{unit}.service" for unit in UNITS]
+    verified = node.run(["systemd-analyze", "verify", "--man=no", *files])
+    assert "vmferry" not in verified.stdout + verified.stderr
+    for file in files:
+        report = node.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
+                                f"--threshold={MOST_EXPOSED}", file], check=False)  # fmt: skip
+        print(file, re.search("Overall exposure.*", report.stdout).group())
+        assert report.returncode == 0, report.stdout
+
+
+def test_relay_and_agent_run_as_their_users_without_any_right_more(node):
+    for unit, user in (("vmferry-relay", "vmferry"), ("vmferry-agent", "vmferry-agent")):
+        assert show(node, unit, "ActiveState") == "active", journal(node, unit)
+        pid = show(node, unit, "MainPID")
+        status = node.run(["cat", f"/proc/{pid}/status"]).stdout
+        uid = node.run(["id", "-u", user]).stdout.strip()
+        assert re.search(rf"^Uid:\t{uid}\t{uid}\t{uid}\t{uid}$", status, re.M)
+        assert re.search(r"^CapBnd:\t0+$", status, re.M), "no capability can ever be had"
+        assert re.search(r"^NoNewPrivs:\t1$", status, re.M)
+        assert re.search(r"^Seccomp:\t2$", status, re.M), "system calls are filtered"
+
+
+def test_a_relay_is_ready_quickly(node):
+    """Guests wait for it. On a machine that others use too, what counts is the time that it had a CPU."""
+    started = time.monotonic()
+    node.run(["systemctl", "restart", "vmferry-relay"])
+    cpu = cpu_seconds(node, show(node, "vmferry-relay", "MainPID"))
+    wall = (
+        usec(node, "vmferry-relay", "ActiveEnterTimestampMonotonic")
+        - usec(node, "vmferry-relay", "ExecMainStartTimestampMonotonic")
+    ) / 1e6
+    print(f"relay start until ready: {wall:.1f} s, {cpu:.1f} s of CPU, load {os.getloadavg()[0]:.1f}")
+    assert wall <= time.monotonic() - started
+    assert wall <= START_LIMIT or cpu <= START_CPU_LIMIT
+
+
+def test_a_volume_is_served_to_qemus_user_and_to_nobody_else(node):
+    node.run(["vmferry", "volume", "create", VOLUME, "--size", "64M"])
+    written = node.run(["qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", "-c", "flush", EXPORT], user=QEMU_USER)
+    assert "wrote 1048576" in written.stdout
+    for stranger in ("nobody", "vmferry-agent"):
+        refused = node.run(["qemu-io", "-f", "raw", "-c", "read 0 4k", EXPORT], user=stranger, check=False)
+        assert "Permission denied" in refused.stdout + refused.stderr
+        assert node.run(["ls", "/var/lib/vmferry"], user=stranger, check=False).returncode != 0
+    assert node.run(["cat", "/etc/vmferry/pki/node.key"], user=QEMU_USER, check=False).returncode != 0
+
+
+def test_doctor_is_content_with_the_node(node):
+    """The agent reaches libvirt with the rights its unit gives it."""
+    wait_for(
+        lambda: "FAIL" not in node.run(["vmferry", "doctor"], check=False).stdout,
+        30,
+        "vmferry doctor finds nothing broken",
+        interval=1,
+    )
+    report = node.run(["vmferry", "doctor"]).stdout
+    print(report)
+    assert re.search("^ok +agent", report, re.M)
+
+
+def test_the_hook_refuses_what_the_agent_refuses_as_libvirt_would_call_it(node):
+    xml = f"<domain type='qemu'><name>vm</name>" \
+          f"<uuid>2b1d4a34-58a1-4d4b-9b3c-0f3c8f0f6a11</uuid><devices><disk type='network'><source protocol='nbd' name='absent'>" \
+          f"<host transport='unix' socket='{NBD_SOCKET}'/></source></disk></devices></domain>"  # fmt: skip
+    refused = node.run([HOOK, "vm", "migrate", "begin", "-"], input=xml, check=False)
+    assert refused.returncode == 1
+    assert refused.stdout == ""
+    assert refused.stderr.startswith("vmferry: ") and "absent" in refused.stderr
+    assert node.run([HOOK, "vm", "migrate", "begin", "-"], input="<domain/>").stdout == ""
+
+
+def test_a_relay_that_hangs_is_restarted_and_shows_its_threads(node):
+    drop_in(node, "vmferry-relay", "WatchdogSec=2")
+    node.run(["systemctl", "restart", "vmferry-relay"])
+    time.sleep(5)  # longer than the watchdog's patience
+    before = show(node, "vmferry-relay", "MainPID")
+    assert show(node, "vmferry-relay", "NRestarts") == "0", "a relay that is well is left alone"
+    node.run(["sh", "-c", f"kill -STOP {before}"])
+    wait_for(
+        lambda: show(node, "vmferry-relay", "ActiveState") == "active"
+        and show(node, "vmferry-relay", "MainPID") not in ("0", before),
+        30,
+        "the relay was restarted",
+        interval=0.2,
+    )
+    assert "Watchdog timeout" in journal(node, "vmferry-relay")
+    assert read_pattern(node) == 0, "nothing is lost"
+    drop_in(node, "vmferry-relay", None)
+    node.run(["systemctl", "restart", "vmferry-relay"])
+
+
+def test_a_killed_relay_comes_back_by_itself(node):
+    before = show(node, "vmferry-relay", "MainPID")
+    node.run(["sh", "-c", f"kill -KILL {before}"])
+    wait_for(
+        lambda: show(node, "vmferry-relay", "ActiveState") == "active"
+        and show(node, "vmferry-relay", "MainPID") not in ("0", before),
+        30,
+        "the relay was restarted",
+        interval=0.2,
+    )
+    assert read_pattern(node) == 0
+
+
+def test_a_relay_that_can_not_see_processes_refuses_to_start(node):
+    """It would take a running guest for an ended one."""
+    drop_in(node, "vmferry-relay", "ProtectProc=invisible\nRestartPreventExitStatus=1")
+    try:
+        assert node.run(["systemctl", "restart", "vmferry-relay"], check=False).returncode != 0
+        assert "can't see other users' processes in /proc" in journal(node, "vmferry-relay")
+    finally:
+        drop_in(node, "vmferry-relay", None)
+    node.run(["systemctl", "restart", "vmferry-relay"])
+
+
+# ---- upgrade, removal, purge
+
+
+def test_upgrade_replaces_the_agent_but_no_relay_that_has_guests(node):
+    before = {unit: show(node, unit, "MainPID") for unit in UNITS}
+    with Guest(node) as guest:
+        output = upgrade(node, 2)
+        assert show(node, "vmferry-relay", "MainPID") == before["vmferry-relay"]
+        assert show(node, "vmferry-agent", "MainPID") != before["vmferry-agent"]
+        assert "the relay was not restarted: guests use its volumes" in output
+        assert "`systemctl restart vmferry-relay`" in output
+        assert guest.read() == "read 4096", "the guest's connection was not touched"
+    upgrade(node, 3)
+    assert show(node, "vmferry-relay", "MainPID") != before["vmferry-relay"], "nobody uses it: it is renewed"
+    assert show(node, "vmferry-relay", "ActiveState") == "active"
+    assert "node: host-a" in node.file(CONFIG).read_text(), "the configuration is the operator's"
+    assert read_pattern(node) == 0
+
+
+def test_removal_is_refused_while_a_guest_is_connected(node):
+    with Guest(node) as guest:
+        removal = node.run(["apt-get", "-y", "remove", "vmferry"], check=False)
+        assert removal.returncode != 0
+        assert "not removed: vmferry-relay runs and guests use its volumes" in removal.stdout + removal.stderr
+        assert guest.read() == "read 4096"
+    node.run(["dpkg", "--configure", "-a"])
+    assert show(node, "vmferry-relay", "ActiveState") == "active"
+
+
+def test_removal_keeps_volumes_and_configuration(node):
+    output = node.run(["apt-get", "-y", "remove", "vmferry"]).stdout
+    assert "the volumes stay in /var/lib/vmferry/volumes" in output
+    assert node.file(f"/var/lib/vmferry/volumes/{VOLUME}/data").exists()
+    assert node.file(CONFIG).exists()
+    assert show(node, "vmferry-relay", "ActiveState") == "inactive"
+    assert "libvirt-qemu.d>" not in node.file("/etc/apparmor.d/local/abstractions/libvirt-qemu").read_text()
+
+
+def test_purge_is_refused_while_there_is_a_volume(node):
+    purge = node.run(["apt-get", "-y", "purge", "vmferry"], check=False)
+    assert purge.returncode != 0
+    assert "purge refused: /var/lib/vmferry/volumes still has 1 volume(s)" in purge.stdout + purge.stderr
+    assert node.file(f"/var/lib/vmferry/volumes/{VOLUME}/data").exists()
+    assert node.file(CONFIG).exists() and node.file("/etc/vmferry/pki/node.key").exists()
+
+
+def test_after_a_new_installation_the_volume_is_there_again(node):
+    node.copy_in(DEB, "/vmferry.deb")
+    node.run(["dpkg", "-i", "/vmferry.deb"])
+    node.run(["systemctl", "start", *UNITS])
+    assert read_pattern(node) == 0
+    node.run(["vmferry", "volume", "delete", VOLUME])
+
+
+def test_purge_without_volumes_leaves_nothing_but_the_certificates(node):
+    node.run(["apt-get", "-y", "purge", "vmferry"])
+    assert node.run(["dpkg-query", "-W", "vmferry"], check=False).returncode != 0
+    # -xdev: not /proc and /sys.
+    left = node.run(["find", "/", "-xdev", "-name", "*vmferry*", "-not", "-path", "/var/log/*", "-not", "-path",
+                     "/vmferry*", "-not", "-path", "/tmp/*", "-not", "-path", "/var/tmp/*"]).stdout.split()  # fmt: skip
+    assert left == ["/etc/vmferry"]
+    assert node.run(["ls", "/etc/vmferry"]).stdout.split() == ["pki"]
+
+
+# ---- the RPM
+
+
+def test_the_rpm_installs_runs_and_goes_in_another_root(node):
+    """On a Debian, whose libvirt and Java rpm's database doesn't know: that is what --nodeps is for here."""
+    node.power_off()
+    node.run(["groupadd", "--system", "qemu"])  # as on the distributions that the RPM is for
+    node.copy_in(RPM, "/vmferry.rpm")
+    rpm = ["rpm", "--root", str(node.root), "--nodeps"]
+    subprocess.run([*rpm, "-i", RPM], check=True)
+    assert "qemu" in node.groups_of("vmferry")
+    assert "nbd-socket-group: qemu" in node.file(CONFIG).read_text()
+    node.boot()
+    node.run(["sh", "-ec", SET_UP.replace("vmferry pki init /root/ca\n", "rm /root/ca/host-a.*\n")])
+    for unit in UNITS:
+        command = shlex.split(unit_line(node, unit, "ExecStart"))
+        assert node.run(["test", "-x", command[0]]).returncode == 0
+    node.run(["systemctl", "start", *UNITS])
+    node.run(["vmferry", "volume", "create", VOLUME, "--size", "64M"])
+    node.run(["usermod", "-aG", "qemu", QEMU_USER])
+    assert "wrote" in node.run(["qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", EXPORT], user=QEMU_USER).stdout
+    node.power_off()
+    subprocess.run([*rpm, "-e", "vmferry"], check=True)
+    assert not node.file("/usr/bin/vmferry").exists()
+    assert node.file(f"/var/lib/vmferry/volumes/{VOLUME}/data").exists()
+    assert node.file(f"{CONFIG}.rpmsave").exists()
+
+
+# ---- helpers
+
+
+class Guest:
+    """A process of QEMU's user that has the volume open, as a guest's QEMU has."""
+
+    def __init__(self, node):
+        self._node = node
+
+    def __enter__(self):
+        self._process = self._node.begin(["qemu-io", "-f", "raw", EXPORT], user=QEMU_USER)
+        self.read()
+        return self
+
+    def __exit__(self, *exception):
+        self._process.stdin.close()
+        self._process.wait(20)
+
+    def read(self):
+        self._process.stdin.write("read -P 7 0 4k\n")
+        self._process.stdin.flush()
+        while True:
+            line = self._process.stdout.readline()
+            assert line, "qemu-io ended"
+            found = re.search(r"read \d+(?=/)|.*(?:failed|error).*", line)
+            if found:
+                return found.group()
+
+
+def read_pattern(node):
+    """How many bytes of what was written are not there any more."""
+    done = node.run(["qemu-io", "-f", "raw", "-c", "read -P 7 0 1M", EXPORT], user=QEMU_USER)
+    assert "read 1048576" in done.stdout
+    return done.stdout.count("Pattern verification failed")
+
+
+def show(node, unit, key):
+    return node.run(["systemctl", "show", "--value", f"--property={key}", unit]).stdout.strip()
+
+
+def unit_line(node, unit, key):
+    text = node.file(f"/usr/lib/systemd/system/{unit}.service").read_text()
+    return re.search(rf"^{key}=(.*)$", text, re.M).group(1)
+
+
+def journal(node, unit):
+    return node.run(["journalctl", "--no-pager", "-o", "cat", "-u", unit]).stdout
+
+
+def cpu_seconds(node, pid):
+    """What a process has used so far, all its threads together."""
+    fields = node.run(["cat", f"/proc/{pid}/stat"]).stdout.rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def usec(node, unit, key):
+    return int(show(node, unit, key))
+
+
+def drop_in(node, unit, line):
+    """Changes a setting of a unit, as `systemctl edit` would; None takes it back."""
+    folder = node.file(f"/etc/systemd/system/{unit}.service.d")
+    folder.mkdir(parents=True, exist_ok=True)
+    if line:
+        (folder / "test.conf").write_text(f"[Service]\n{line}\n")
+    else:
+        (folder / "test.conf").unlink()
+        folder.rmdir()
+    node.run(["systemctl", "daemon-reload"])
+
+
+def upgrade(node, revision):
+    """Installs the package once more with a higher revision; returns what the operator sees."""
+    work = CACHE / "repack"
+    subprocess.run(["rm", "-rf", work], check=True)
+    subprocess.run(["dpkg-deb", "-R", DEB, work], check=True)
+    control = work / "DEBIAN/control"
+    control.write_text(re.sub(r"(?m)^(Version: .*-)\d+$", rf"\g<1>{revision}", control.read_text()))
+    subprocess.run(["dpkg-deb", "-Znone", "--root-owner-group", "-b", work, CACHE / "upgrade.deb"],
+                   check=True, stdout=subprocess.DEVNULL)  # fmt: skip
+    node.copy_in(CACHE / "upgrade.deb", "/vmferry.deb")
+    subprocess.run(["rm", "-rf", work, CACHE / "upgrade.deb"], check=True)
+    done = node.run(["dpkg", "-i", "/vmferry.deb"])
+    return done.stdout + done.stderr

@@ -1,0 +1,212 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A Debian of its own, as fresh as debootstrap makes it, that can be booted with its own systemd: for the packages.
+
+Needs no systemd on the machine, only its tool systemd-nspawn. Nothing of it is left but an archive of the bare system
+in `tests/target`, and downloaded packages, so that the next run need not fetch them again.
+"""
+
+import os
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+from .paths import TARGET
+from .waiting import wait_for
+
+SUITE = "bookworm"
+CACHE = TARGET / "debian"
+BARE = CACHE / f"{SUITE}.tar"
+
+# Both share the machine's apt sources, so what is installed is what the machine would install.
+MIRROR = "http://deb.debian.org/debian"
+
+TOOLS = {
+    "/usr/sbin/debootstrap": "debootstrap",
+    "/usr/bin/systemd-nspawn": "systemd-container",
+    "/usr/bin/lintian": "lintian",
+    "/usr/bin/rpm": "rpm",
+    "/usr/bin/checkmodule": "checkpolicy",
+}
+
+ENVIRONMENT = {
+    "PATH": "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin",
+    "HOME": "/root",
+    "LANG": "C.UTF-8",
+    "DEBIAN_FRONTEND": "noninteractive",
+}
+
+BOOT_TIMEOUT = 60  # seconds
+COMMAND_TIMEOUT = 300  # seconds; apt may have to download
+
+
+class Container:
+    """`with Container(path) as debian:` has a bare Debian below PATH; nothing of it afterwards."""
+
+    def __init__(self, root):
+        self.root = Path(root)
+        self._nspawn = None
+        self._leader = None
+        self._log = None
+
+    def __enter__(self):
+        shutil.rmtree(self.root, ignore_errors=True)
+        self.root.mkdir(parents=True)
+        _bare_system()
+        subprocess.run(["tar", "-xf", BARE, "-C", self.root], check=True)
+        # No disk is asked to be safe for a system that lives for minutes.
+        (self.root / "etc/dpkg/dpkg.cfg.d/unsafe").write_text("force-unsafe-io\n")
+        shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
+        return self
+
+    def __exit__(self, *exception):
+        self.power_off()
+        # Last line of defence: never remove through a mount.
+        if not os.path.ismount(self.root / "var/cache/apt/archives"):
+            shutil.rmtree(self.root, ignore_errors=True)
+
+    def file(self, path):
+        return self.root / path.lstrip("/")
+
+    @property
+    def booted(self):
+        return self._leader is not None
+
+    def run(self, command, check=True, user=None, **options):
+        """Runs a command in there, as root or as USER with that user's groups: in the booted system, or else in
+        namespaces of its own."""
+        if user:
+            command = ["setpriv", f"--reuid={user}", f"--regid={self.group_of(user)}", "--init-groups", *command]
+        options = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, **options}
+        if options.get("input") is not None:
+            del options["stdin"]
+        result = subprocess.run(
+            [*self._entrance(), *command], env=ENVIRONMENT, timeout=COMMAND_TIMEOUT, check=False, **options
+        )
+        if check and result.returncode != 0:
+            raise AssertionError(f"{command} in {self.root}: status {result.returncode}\n{result.stdout}{result.stderr}")
+        return result
+
+    def begin(self, command, user=None):
+        """Starts a command in there that goes on; its standard input is a pipe."""
+        if user:
+            command = ["setpriv", f"--reuid={user}", f"--regid={self.group_of(user)}", "--init-groups", *command]
+        return subprocess.Popen(
+            [*self._entrance(), *command],
+            env=ENVIRONMENT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+
+    def group_of(self, user):
+        """The primary group of a user there, as a number."""
+        for line in self.file("/etc/passwd").read_text().splitlines():
+            name, _, _, gid, *_ = line.split(":")
+            if name == user:
+                return gid
+        raise KeyError(f"there is no user {user} in {self.root}")
+
+    def groups_of(self, user):
+        """All groups of a user there, by name."""
+        names = {self.group_of(user)}
+        found = set()
+        for line in self.file("/etc/group").read_text().splitlines():
+            name, _, gid, members = line.split(":")
+            if gid in names or user in members.split(","):
+                found.add(name)
+        return found
+
+    def install(self, *packages, check=True):
+        """apt, with dependencies, without what is only recommended; keeps what it downloads for the next run."""
+        return self.run(["apt-get", "-y", "-q", "--no-install-recommends", "install", *packages], check=check)
+
+    def copy_in(self, file, path):
+        shutil.copy(file, self.file(path))
+        return path
+
+    def boot(self):
+        """Starts its systemd, without a network besides its own loopback."""
+        self._log = open(f"{self.root}.log", "wb")
+        self._nspawn = subprocess.Popen(
+            ["systemd-nspawn", "-D", self.root, "--boot", "--register=no", "--keep-unit", "--private-network",
+             "--console=pipe", "--quiet", f"--machine=vmferry-{os.getpid()}"],
+            env={**ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
+            stdin=subprocess.DEVNULL,
+            stdout=self._log,
+            stderr=self._log,
+        )  # fmt: skip
+        self._leader = wait_for(self._find_leader, BOOT_TIMEOUT, f"systemd in {self.root} starts: see {self.root}.log")
+        wait_for(self._is_up, BOOT_TIMEOUT, f"systemd in {self.root} is up: see {self.root}.log", interval=0.2)
+
+    def power_off(self):
+        if self._leader:
+            try:
+                os.kill(self._leader, signal.SIGKILL)  # process 1 of its namespace: takes all others along
+            except ProcessLookupError:
+                pass
+            self._leader = None
+        if self._nspawn:
+            try:
+                self._nspawn.wait(20)
+            except subprocess.TimeoutExpired:
+                self._nspawn.kill()
+                self._nspawn.wait()
+            self._nspawn = None
+            self._log.close()
+            os.unlink(f"{self.root}.log")
+
+    def _is_up(self):
+        state = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
+        return state in ("running", "degraded")
+
+    def _find_leader(self):
+        if self._nspawn.poll() is not None:
+            raise AssertionError(f"systemd-nspawn ended: {Path(f'{self.root}.log').read_text()}")
+        pid = self._nspawn.pid
+        for child in Path(f"/proc/{pid}/task/{pid}/children").read_text().split():
+            if Path(f"/proc/{child}/comm").read_text().strip() == "systemd":
+                return int(child)
+        return None
+
+    def _entrance(self):
+        if self.booted:
+            return ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
+                    "--root", "--wd"]  # fmt: skip
+        # A JRE's own scripts need /proc. Mounts and processes end with the command.
+        archives = CACHE / "archives"
+        archives.mkdir(exist_ok=True)
+        script = (
+            f'mount -t proc proc "{self.root}/proc" && mount --rbind /dev "{self.root}/dev" && '
+            f'mount --bind "{archives}" "{self.root}/var/cache/apt/archives" && '
+            f'exec chroot "{self.root}" "$@"'
+        )
+        return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
+                "sh", "-c", script, "container"]  # fmt: skip
+
+
+def _bare_system():
+    """The archive of a minimal Debian, made once."""
+    if BARE.exists():
+        return
+    CACHE.mkdir(parents=True, exist_ok=True)
+    fresh = CACHE / "fresh"
+    shutil.rmtree(fresh, ignore_errors=True)
+    try:
+        subprocess.run(
+            ["debootstrap", "--variant=minbase", SUITE, fresh, MIRROR],
+            check=True, stdout=subprocess.DEVNULL, env=ENVIRONMENT,
+        )  # fmt: skip
+        sources = fresh / "etc/apt/sources.list"
+        sources.write_text(
+            f"deb {MIRROR} {SUITE} main\ndeb {MIRROR} {SUITE}-updates main\n"
+            f"deb {MIRROR}-security {SUITE}-security main\n"
+        )
+        # Its apt must not delete what is kept for the next run.
+        (fresh / "etc/apt/apt.conf.d/keep").write_text('APT::Keep-Downloaded-Packages "true";\n')
+        partial = BARE.with_suffix(".partial")
+        subprocess.run(["tar", "-cf", partial, "-C", fresh, "."], check=True)
+        partial.rename(BARE)
+    finally:
+        shutil.rmtree(fresh, ignore_errors=True)
