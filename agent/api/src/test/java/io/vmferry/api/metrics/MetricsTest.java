@@ -55,7 +55,7 @@ class MetricsTest {
               "1.0",
               false,
               "no libvirtd",
-              List.of(new DomainStatus("vm", new UUID(1, 1), "running", List.of("vm1"), 3))));
+              List.of(new DomainStatus("vm", new UUID(1, 1), "running", List.of("vm1"), 3, null))));
 
   private static VolumeStatus volume(
       String name, VolumeState state, FetchStatus fetch, String failure) {
@@ -72,12 +72,13 @@ class MetricsTest {
         fetch,
         List.of(new ReplicaStatus("host-a", 40)),
         null,
+        null,
         fetch == null ? null : "node host-a",
         failure);
   }
 
   private static FetchStatus fetch(Long eta) {
-    return new FetchStatus("host-a", true, 11, 22, 33, 44, 55, eta);
+    return new FetchStatus("host-a", true, 11, 22, 33, 44, 55, eta, 0);
   }
 
   @Test
