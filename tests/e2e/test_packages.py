@@ -227,6 +227,16 @@ def test_doctor_is_content_with_the_node(node):
     assert re.search("^ok +agent", report, re.M)
 
 
+def test_metrics_are_there_for_who_may_use_the_sockets(node):
+    curl = ["curl", "--silent", "--fail", "--unix-socket"]
+    relay = node.run([*curl, "/run/vmferry/relay.sock", "http://localhost/metrics"]).stdout
+    assert f'vmferry_volume_size_bytes{{volume="{VOLUME}"}} {64 << 20}\n' in relay
+    agent = node.run([*curl, "/run/vmferry/agent.sock", "http://localhost/metrics"]).stdout
+    assert "vmferry_libvirt_up 1\n" in agent
+    stranger = node.run([*curl, "/run/vmferry/relay.sock", "http://localhost/metrics"], user="nobody", check=False)
+    assert stranger.returncode != 0
+
+
 def test_the_hook_refuses_what_the_agent_refuses_as_libvirt_would_call_it(node):
     xml = f"<domain type='qemu'><name>vm</name>" \
           f"<uuid>2b1d4a34-58a1-4d4b-9b3c-0f3c8f0f6a11</uuid><devices><disk type='network'><source protocol='nbd' name='absent'>" \
