@@ -24,7 +24,7 @@ tls:
   key: {folder}/{name}.key
 paths:
   run: {folder}/run/vmferry
-  state: {folder}/state
+  state: {state}
 log:
   level: warn
 """
@@ -48,15 +48,19 @@ class Authority:
 
 
 class LocalRelay:
-    """`with LocalRelay(...) as relay:` runs one; PEERS maps the other nodes' names to their ports on this machine."""
+    """`with LocalRelay(...) as relay:` runs one; PEERS maps the other nodes' names to their ports on this machine.
 
-    def __init__(self, name, folder, authority, port=PEER_PORT, peers=None, jvm_options=()):
+    Volumes are in STATE, or else below FOLDER, where everything else is.
+    """
+
+    def __init__(self, name, folder, authority, port=PEER_PORT, peers=None, jvm_options=(), state=None):
         self.name = name
         self.folder = Path(folder)
+        self.state_folder = Path(state) if state else self.folder / "state"
         self.root = self.folder  # as of a host: Control finds /run/vmferry/relay.sock below it
         (self.folder / "run/vmferry").mkdir(parents=True)
         authority.issue(name, self.folder)
-        text = CONFIG_YAML.format(name=name, port=port, folder=self.folder)
+        text = CONFIG_YAML.format(name=name, port=port, folder=self.folder, state=self.state_folder)
         if peers:
             text += "peers:\n" + "".join(f"  {node}: 127.0.0.1:{at}\n" for node, at in peers.items())
         (self.folder / "vmferry.yaml").write_text(text)
@@ -88,13 +92,13 @@ class LocalRelay:
         return f"nbd+unix:///{volume}?socket={self.socket}"
 
     def data_file(self, volume):
-        return self.folder / "state/volumes" / volume / "data"
+        return self.state_folder / "volumes" / volume / "data"
 
     def create_volume(self, name, size):
         self.control.post("/v1/volumes", {"name": name, "size": size})
 
     def state(self, name):
-        """The volume's state and its peers' link, from the control API."""
+        """The state of a volume, from the control API."""
         volumes = self.control.get("/v1/status")["volumes"]
         return next(volume["state"] for volume in volumes if volume["name"] == name)
 
