@@ -131,6 +131,7 @@ public final class NbdServer {
       var unused = channel.close();
       return;
     }
+    channel.config().setRecvByteBufAllocator(new ReceiveBuffers());
     NbdClient client = identify(channel);
     log.debug("{}: connected", client);
     channel

@@ -10,7 +10,7 @@ import io.netty.buffer.ByteBufAllocator;
 /**
  * Cuts what the client sends in the transmission phase into requests and payloads, wherever the
  * socket cut it before. Whoever gets a request with a payload says whether it is wanted, before
- * memory is given to it.
+ * memory is given to it. The rest of a payload that has begun may be received in its own buffer.
  */
 final class RequestDecoder {
 
@@ -75,7 +75,42 @@ final class RequestDecoder {
   ByteBuf takePayload() {
     ByteBuf taken = payload;
     payload = null;
+    state = State.HEADER;
     return taken;
+  }
+
+  /**
+   * The buffer of the wanted payload, for its next bytes to be received in it; null if none is
+   * wanted now or if fewer than {@code least} bytes are missing. It stays the decoder's.
+   */
+  ByteBuf roomForPayload(int least) {
+    if (state != State.PAYLOAD) {
+      return null;
+    }
+    int missing = payload == null ? (int) request.length : payload.writableBytes();
+    if (missing < least) {
+      return null;
+    }
+    if (payload == null) {
+      payload = allocator.directBuffer(missing, missing);
+    }
+    return payload;
+  }
+
+  /** Whether {@code received} was received in {@link #roomForPayload}: there is nothing to cut. */
+  @SuppressWarnings("ReferenceEquality") // the same buffer, not an equal one
+  boolean isPayload(ByteBuf received) {
+    return received == payload;
+  }
+
+  /** Whether what was received in {@link #roomForPayload} is all of it. */
+  boolean payloadReceived() {
+    return payload != null && !payload.isWritable();
+  }
+
+  /** Bytes of the payload before the header that comes next; 0 if that isn't known or none. */
+  long payloadBefore() {
+    return state == State.HEADER && request.isWrite() ? request.length : 0;
   }
 
   /** Gives the memory back. The decoder is at its end. */
@@ -113,17 +148,12 @@ final class RequestDecoder {
     if (payload == null) {
       if (in.readableBytes() >= length) {
         payload = in.readRetainedSlice(length);
-        state = State.HEADER;
         return Event.PAYLOAD;
       }
       payload = allocator.directBuffer(length, length);
     }
     in.readBytes(payload, Math.min(in.readableBytes(), payload.writableBytes()));
-    if (payload.isWritable()) {
-      return Event.NEED_MORE;
-    }
-    state = State.HEADER;
-    return Event.PAYLOAD;
+    return payload.isWritable() ? Event.NEED_MORE : Event.PAYLOAD;
   }
 
   private Event skip(ByteBuf in) {

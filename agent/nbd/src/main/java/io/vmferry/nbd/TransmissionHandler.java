@@ -82,6 +82,10 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     ctx = context;
     decoder = new RequestDecoder(ctx.alloc());
     replies = new ReplyWriter(ctx, negotiated.structuredReplies());
+    ReceiveBuffers buffers = ReceiveBuffers.of(ctx.channel());
+    if (buffers != null) {
+      buffers.use(decoder);
+    }
   }
 
   @Override
@@ -92,7 +96,11 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
       return;
     }
     inReadBatch = true;
-    unread.add(in);
+    if (decoder.isPayload(in)) {
+      in.release(); // the decoder has it too
+    } else {
+      unread.add(in);
+    }
     process();
   }
 
@@ -219,6 +227,10 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
       }
       waitingForRoom = false;
       start(decoder.request());
+      return true;
+    }
+    if (decoder.payloadReceived()) {
+      write(decoder.request(), decoder.takePayload());
       return true;
     }
     ByteBuf in = unread.peek();

@@ -31,7 +31,11 @@ final class TestClient implements AutoCloseable {
   }
 
   void send(ClientBytes bytes) throws IOException {
-    ByteBuffer out = ByteBuffer.wrap(bytes.toBytes());
+    send(bytes.toBytes());
+  }
+
+  void send(byte[] bytes) throws IOException {
+    ByteBuffer out = ByteBuffer.wrap(bytes);
     while (out.hasRemaining()) {
       socket.write(out);
     }

@@ -4,6 +4,7 @@ package io.vmferry.relay;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
+import io.netty.util.ResourceLeakDetector;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.vmferry.api.AgentClient;
 import io.vmferry.api.ControlServer;
@@ -81,6 +82,8 @@ public final class RelayProcess implements AutoCloseable {
 
   private static final Set<PosixFilePermission> OWNER_AND_GROUP =
       PosixFilePermissions.fromString("rw-rw----");
+
+  private static final String LEAK_DETECTION = "io.netty.leakDetection.level";
 
   private final EventLoopGroup dataLoops = loops(1, "data");
   private final EventLoopGroup peerLoops = loops(1, "peer");
@@ -200,6 +203,10 @@ public final class RelayProcess implements AutoCloseable {
    */
   public static void run(Config config, String version, ServiceManager manager)
       throws IOException, InterruptedException {
+    if (System.getProperty(LEAK_DETECTION) == null) {
+      // The tests look for leaks, at the paranoid level; here it would only cost.
+      ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.DISABLED);
+    }
     RelayProcess relay = new RelayProcess(config, version);
     Thread shutdown =
         new Thread(

@@ -13,12 +13,14 @@ import java.util.List;
 import java.util.Objects;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
+import java.util.function.LongSupplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * A replica's data in a sparse raw file. What the page cache can answer is answered on the event
- * loop; whatever would wait for a disk goes to the I/O executor.
+ * loop; whatever would wait for a disk goes to the I/O executor. For reads the kernel says which is
+ * which, for writes only some file systems do: {@link InlineWrites} decides for the others.
  *
  * <p>Nothing is ordered here: of two overlapping operations under way either may win.
  */
@@ -41,12 +43,18 @@ public final class DiskBlockFile implements BlockFile {
   private final long size;
   private final Executor eventLoop;
   private final Executor io;
+  private final LongSupplier nanoTime;
+  private final InlineWrites inline = new InlineWrites();
+  private final WriteLane lane;
 
   private boolean tryReads = true;
   private boolean tryWrites = true;
 
   /** Operations on the I/O executor; the descriptor stays open until there are none. */
   private int underWay;
+
+  /** Those of them that a write would wait for inside the file system: forces and zeroing. */
+  private int inTheWay;
 
   private boolean closed;
   private boolean forcing;
@@ -55,12 +63,25 @@ public final class DiskBlockFile implements BlockFile {
   /** Why nothing here can be made durable any more; null while all is well. */
   private IOException poison;
 
-  DiskBlockFile(Path path, PosixFile file, long size, Executor eventLoop, Executor io) {
+  /**
+   * For an open file.
+   *
+   * @param nanoTime monotonic; only differences mean anything
+   */
+  DiskBlockFile(
+      Path path,
+      PosixFile file,
+      long size,
+      Executor eventLoop,
+      Executor io,
+      LongSupplier nanoTime) {
     this.path = path;
     this.file = file;
     this.size = size;
     this.eventLoop = eventLoop;
     this.io = io;
+    this.nanoTime = nanoTime;
+    this.lane = new WriteLane(file, eventLoop, io, nanoTime, this::written);
   }
 
   /**
@@ -87,7 +108,7 @@ public final class DiskBlockFile implements BlockFile {
       file.close();
       throw e;
     }
-    return new DiskBlockFile(path, file, size, eventLoop, io);
+    return new DiskBlockFile(path, file, size, eventLoop, io, System::nanoTime);
   }
 
   /**
@@ -108,7 +129,7 @@ public final class DiskBlockFile implements BlockFile {
       file.close();
       throw e;
     }
-    return new DiskBlockFile(path, file, size, eventLoop, io);
+    return new DiskBlockFile(path, file, size, eventLoop, io, System::nanoTime);
   }
 
   @Override
@@ -216,10 +237,41 @@ public final class DiskBlockFile implements BlockFile {
       done.done(null);
       return;
     }
-    int rest = progress;
-    submit(
-        () -> file.write(offset + rest, address + rest, length - rest),
-        error -> finishChange(error, done));
+    if (closed) {
+      done.done(closedError());
+    } else if (mayWriteHere(offset, length)) {
+      writeHere(offset, address, length, done);
+    } else {
+      underWay++;
+      lane.write(offset + progress, address + progress, length - progress, done);
+    }
+  }
+
+  /** Only where the kernel can't be asked; and never behind something that takes its time. */
+  private boolean mayWriteHere(long offset, int length) {
+    return !tryWrites
+        && length <= MAX_INLINE_BYTES
+        && inTheWay == 0
+        && lane.isIdle()
+        && inline.allowed(offset, length, nanoTime.getAsLong());
+  }
+
+  private void writeHere(long offset, long address, int length, Done done) {
+    long began = nanoTime.getAsLong();
+    IOException failure = null;
+    try {
+      file.write(offset, address, length);
+    } catch (ErrnoException e) {
+      failure = e;
+    }
+    inline.madeHere(began, nanoTime.getAsLong());
+    finishChange(failure, done);
+  }
+
+  /** The lane has made a write. */
+  private void written(Done done, IOException error, long nanos) {
+    inline.madeElsewhere(nanos, nanoTime.getAsLong());
+    finish(error, outcome -> finishChange(outcome, done));
   }
 
   private void checkRange(long offset, long length) {
@@ -237,6 +289,7 @@ public final class DiskBlockFile implements BlockFile {
       done.done(closed ? closedError() : null);
       return;
     }
+    inTheWay++;
     submit(
         () -> {
           if (punch) {
@@ -245,7 +298,10 @@ public final class DiskBlockFile implements BlockFile {
             ZeroRange.allocate(file, offset, length);
           }
         },
-        error -> finishChange(error, done));
+        error -> {
+          inTheWay--;
+          finishChange(error, done);
+        });
   }
 
   /**
@@ -277,11 +333,13 @@ public final class DiskBlockFile implements BlockFile {
     List<Done> batch = waitingForForce;
     waitingForForce = new ArrayList<>();
     forcing = true;
+    inTheWay++;
     submit(file::fdatasync, error -> finishForce(batch, error));
   }
 
   private void finishForce(List<Done> batch, IOException error) {
     forcing = false;
+    inTheWay--;
     if (error != null && poison == null) {
       poison(error);
     }

@@ -25,6 +25,9 @@ final class FakeSyscalls implements Syscalls {
   /** What runs inside the next fdatasync; null for nothing. */
   Runnable inForce;
 
+  /** What runs inside the next pwrite; null for nothing. */
+  Runnable inWrite;
+
   /** The next calls of this name answer so. */
   void script(String call, long... answers) {
     Deque<Long> script = scripts.computeIfAbsent(call, name -> new ArrayDeque<>());
@@ -76,6 +79,11 @@ final class FakeSyscalls implements Syscalls {
 
   @Override
   public long pwrite(int fd, long address, long length, long offset) {
+    Runnable hook = inWrite;
+    inWrite = null;
+    if (hook != null) {
+      hook.run();
+    }
     return limited("pwrite", length, count -> REAL.pwrite(fd, address, count, offset));
   }
 

@@ -1,0 +1,416 @@
+# SPDX-License-Identifier: Apache-2.0
+"""vmferry, nbdkit and qemu-nbd in turns on the same file in the same run: rates, ratios, CPU time and memory.
+
+The machine's noise hits all servers of a round alike: a ratio is the median of the rounds' ratios, not the ratio of
+medians. The file is in the page cache; nothing here measures a disk.
+"""
+
+import argparse
+import json
+import os
+import shutil
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from . import packages
+from .host import can_connect
+from .local_relay import Authority, LocalRelay
+from .paths import TARGET
+from .product import PEER_PORT
+from .waiting import wait_for
+
+NEEDED = {
+    "/usr/bin/fio": "fio",
+    "/usr/bin/nbdkit": "nbdkit",
+    "/usr/bin/qemu-nbd": "qemu-utils",
+    "/usr/bin/java": "openjdk-17-jre-headless",
+}
+
+MIB = 1 << 20
+GIB = 1 << 30
+TICKS = os.sysconf("SC_CLK_TCK")
+PAGE_CACHE_TIMEOUT = 120  # seconds to write a file of the size that is measured
+
+RAMP = 1  # seconds at the start of each run that don't count: connections, and what the processor remembers
+MISSING = 64 * MIB  # at the end of the volume in fetch mode: never asked for, so the volume stays in fetch mode
+FROZEN = 1  # bytes per second: no background copy
+
+MEMORY_VOLUMES = 8
+MEMORY_VOLUME_BYTES = 64 * GIB
+MEMORY_REQUESTS = 2000  # per volume; half of them write 512 KiB on average
+MEMORY_LIMIT = 300 * MIB
+
+
+@dataclass(frozen=True)
+class Row:
+    """One kind of load. BAR: what vmferry must at least be, as a multiple of nbdkit's rate."""
+
+    name: str
+    options: list = field(hash=False)
+    bar: float = None
+    bytes_per_second: bool = False
+
+    @property
+    def writes(self):
+        return "read" not in self.options[0]
+
+    def measure(self, job):
+        return sum(job[kind]["bw_bytes" if self.bytes_per_second else "iops"] for kind in ("read", "write"))
+
+    def show(self, value):
+        return f"{value / 1e9:.2f} GB/s" if self.bytes_per_second else f"{value / 1e3:.1f}k"
+
+
+ROWS = [
+    Row("4k randread, depth 1", ["--rw=randread", "--bs=4k", "--iodepth=1"], bar=1.3),
+    Row("4k randread, depth 32", ["--rw=randread", "--bs=4k", "--iodepth=32"], bar=1.5),
+    Row("4k randwrite, depth 32", ["--rw=randwrite", "--bs=4k", "--iodepth=32"], bar=1.1),
+    Row("4k randwrite, flush each 32", ["--rw=randwrite", "--bs=4k", "--iodepth=32", "--fsync=32"]),
+    Row("64k mixed 70/30, depth 16", ["--rw=randrw", "--rwmixread=70", "--bs=64k", "--iodepth=16"]),
+    Row("256k read, depth 8", ["--rw=randread", "--bs=256k", "--iodepth=8"], bar=1.4, bytes_per_second=True),
+    Row("256k write, depth 8", ["--rw=randwrite", "--bs=256k", "--iodepth=8"], bar=1.0, bytes_per_second=True),
+]
+
+REFERENCE = "vmferry"
+FETCHING = "vmferry FETCHING"
+STANDBY = "vmferry STANDBY"
+NBDKIT = "nbdkit"
+QEMU = "qemu-nbd"
+FETCHING_BAR = 0.95  # of SERVING
+
+
+@dataclass
+class Server:
+    """What is measured: a URI, and the process whose CPU time and memory count."""
+
+    name: str
+    uri: str
+    pid: int
+    read_only: bool = False
+
+
+@dataclass
+class Result:
+    """One run of fio against one server."""
+
+    value: float
+    cpu_per_gib: float  # seconds
+    p99_us: float
+
+
+def cpu_seconds(pid):
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / TICKS
+
+
+def status_bytes(pid, name):
+    """A line of /proc/PID/status, such as VmRSS or VmHWM."""
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith(name + ":"):
+            return int(line.split()[1]) * 1024
+    raise KeyError(name)
+
+
+def fio(uri, options, seconds, size):
+    command = [
+        "fio", "--name=bench", "--ioengine=nbd", f"--uri={uri}", "--thread", f"--size={size}", "--time_based",
+        f"--runtime={seconds}", f"--ramp_time={RAMP}", "--randrepeat=0", "--norandommap", "--group_reporting",
+        "--output-format=json", *options,
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=seconds + RAMP + 60)
+    try:
+        job = json.loads(done.stdout[done.stdout.index("{") :])["jobs"][0]
+    except (ValueError, KeyError, IndexError):
+        raise RuntimeError(f"fio against {uri} gave no result: {done.stderr.strip() or done.stdout.strip()}") from None
+    if done.returncode != 0 or job["error"]:
+        raise RuntimeError(f"fio against {uri} failed: {done.stderr.strip()}")
+    return job
+
+
+def run(row, server, seconds, size):
+    cpu = cpu_seconds(server.pid)
+    began = time.monotonic()
+    job = fio(server.uri, row.options, seconds, size)
+    elapsed = time.monotonic() - began
+    cpu = cpu_seconds(server.pid) - cpu
+    rate = sum(job[kind]["bw_bytes"] for kind in ("read", "write"))
+    # The ramp costs CPU time too; its bytes are not in fio's report, so they are taken as those of the measured part.
+    moved = rate * min(elapsed, seconds + RAMP) / GIB
+    p99 = max(job[kind].get("clat_ns", {}).get("percentile", {}).get("99.000000", 0) for kind in ("read", "write"))
+    return Result(row.measure(job), cpu / moved if moved else float("nan"), p99 / 1e3)
+
+
+class Bench:
+    """All servers over one file, and what was measured of them: results[row][server] has one Result per round."""
+
+    def __init__(self, options):
+        self.options = options
+        self.size = options.size * MIB
+        self.servers = []
+        self.results = {}
+        self.memory = None
+        self.load = []
+
+    def __enter__(self):
+        self._stack = ExitStack()
+        try:
+            self._start()
+        except BaseException:
+            self._stack.close()
+            raise
+        return self
+
+    def __exit__(self, *exception):
+        self._stack.close()
+
+    def _start(self):
+        folder = Path(tempfile.mkdtemp(prefix="bench-", dir=self.options.folder))
+        self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
+        authority = Authority(folder / "authority")
+        wanted = self.options.servers
+        modes = FETCHING in wanted or STANDBY in wanted
+        ports = {"one": PEER_PORT, "two": PEER_PORT + 1}
+        relays = {}
+        for name in ("one", "two") if modes else ("one",):
+            peers = {node: port for node, port in ports.items() if node != name} if modes else None
+            relay = LocalRelay(name, folder / name, authority, ports[name], peers, self.options.java)
+            relays[name] = self._stack.enter_context(relay)
+        self.relay = relays["one"]
+        self.relay.create_volume("bench", self.size)
+        self._fill(self.relay.uri("bench"))
+        servers = [Server(REFERENCE, self.relay.uri("bench"), self.relay.pid)]
+        if modes:
+            servers += self._other_states(relays["one"], relays["two"])
+        servers += self._plain_servers(folder, self.relay.data_file("bench"))
+        self.servers = [server for server in servers if server.name in wanted]
+
+    def _other_states(self, owner, second):
+        wait_for(second.linked, 30, "the two relays are linked")
+        second.control.put("/v1/rate", {"bytesPerSecond": FROZEN})
+        for name in ("fetching", "standby"):
+            owner.create_volume(name, self.size + MISSING)
+            self._fill(owner.uri(name), extra=MISSING)
+            domain = f"00000000-0000-4000-8000-{len(name):012d}"
+            wait_for(lambda: self._unused(owner, name), 10, f"nobody has {name} open")  # noqa: B023
+            second.control.post("/v1/standbys", {"domain": domain, "volumes": [name], "owner": owner.name})
+            if name == "fetching":
+                second.control.post(f"/v1/takeovers/{domain}", None)
+                self._fill(second.uri(name))
+        if (second.state("fetching"), second.state("standby")) != ("FETCHING", "STANDBY"):
+            raise RuntimeError(f"the volumes are {second.state('fetching')} and {second.state('standby')}")
+        self._states = second
+        return [
+            Server(FETCHING, second.uri("fetching"), second.pid),
+            Server(STANDBY, second.uri("standby"), second.pid, read_only=True),
+        ]
+
+    @staticmethod
+    def _unused(relay, name):
+        volumes = relay.control.get("/v1/status")["volumes"]
+        return next(volume["clients"] for volume in volumes if volume["name"] == name) == 0
+
+    def _plain_servers(self, folder, file):
+        commands = {
+            NBDKIT: ["nbdkit", "--foreground", "--unix", folder / "nbdkit.sock", "file", file],
+            QEMU: ["qemu-nbd", "--persistent", "--shared=16", "--format=raw", "-k", folder / "qemu-nbd.sock", file],
+        }
+        servers = []
+        for name, command in commands.items():
+            with open(folder / f"{name}.log", "ab") as log:
+                process = subprocess.Popen(list(map(str, command)), stdin=subprocess.DEVNULL, stderr=log)
+            self._stack.callback(process.wait)
+            self._stack.callback(process.kill)
+            socket = folder / f"{name}.sock"
+            wait_for(lambda: can_connect(socket), 10, f"{name} listens")  # noqa: B023
+            servers.append(Server(name, f"nbd+unix:///?socket={socket}", process.pid))
+        return servers
+
+    def _fill(self, uri, extra=0):
+        """Random data, so that nothing can be left out as a hole or as zeroes."""
+        command = [
+            "fio", "--name=fill", "--ioengine=nbd", f"--uri={uri}", "--thread", "--rw=write", "--bs=1m", "--iodepth=4",
+            f"--size={self.size + extra}", "--refill_buffers=1", "--output-format=json",
+        ]  # fmt: skip
+        subprocess.run(command, check=True, capture_output=True, timeout=PAGE_CACHE_TIMEOUT)
+
+    def measure(self):
+        rows = [row for row in ROWS if not self.options.rows or any(part in row.name for part in self.options.rows)]
+        if not rows:
+            raise SystemExit(f"bench: no row has any of {self.options.rows} in its name; see --list")
+        for number in range(self.options.warm_up + self.options.rounds):
+            counts = number >= self.options.warm_up
+            label = f"round {number - self.options.warm_up + 1}" if counts else "warm-up"
+            # Another server goes first in each round: none always follows the same one.
+            turn = number % len(self.servers)
+            for row in rows:
+                for server in self.servers[turn:] + self.servers[:turn]:
+                    if server.read_only and row.writes:
+                        continue
+                    result = run(row, server, self.options.seconds, self.size)
+                    print(f"{label}: {row.name:28} {server.name:18} {row.show(result.value)}", flush=True)
+                    if counts:
+                        self.results.setdefault(row, {}).setdefault(server.name, []).append(result)
+            self.load.append(os.getloadavg()[0])
+        self.rows = rows
+        if FETCHING in self.options.servers and self._states.state("fetching") != "FETCHING":
+            raise RuntimeError("the volume in fetch mode became complete: its numbers are not those of FETCHING")
+
+    def measure_memory(self):
+        """Peak resident memory of a relay of its own while all of its large volumes are busy."""
+        with ExitStack() as stack:
+            folder = Path(tempfile.mkdtemp(prefix="bench-", dir=self.options.folder))
+            stack.callback(shutil.rmtree, folder, ignore_errors=True)
+            authority = Authority(folder / "authority")
+            relay = LocalRelay("memory", folder / "relay", authority, PEER_PORT + 2, None, self.options.java)
+            stack.enter_context(relay)
+            names = [f"large{number}" for number in range(MEMORY_VOLUMES)]
+            for name in names:
+                relay.create_volume(name, MEMORY_VOLUME_BYTES)
+            # A small part of each volume, spread over all of it: the machine's disk need not hold 512 GiB.
+            job = ["--thread", "--rw=randrw", "--bsrange=4k-1m", "--iodepth=16", f"--size={MEMORY_VOLUME_BYTES}"]
+            job += ["--norandommap", f"--number_ios={MEMORY_REQUESTS}"]
+            jobs = []
+            for name in names:
+                jobs += [f"--name={name}", "--ioengine=nbd", f"--uri={relay.uri(name)}", *job]
+            done = subprocess.run(["fio", *jobs, "--output-format=json"], capture_output=True, text=True, timeout=600)
+            if done.returncode != 0:
+                raise RuntimeError(f"fio on {MEMORY_VOLUMES} volumes failed: {done.stderr.strip()}")
+            self.memory = status_bytes(relay.pid, "VmHWM")
+
+    # ---- what came out
+
+    def ratio(self, row, server, other):
+        """Median of the rounds' ratios; None if one of the two wasn't measured."""
+        results = self.results[row]
+        if server not in results or other not in results:
+            return None
+        pairs = zip(results[server], results[other], strict=True)
+        return statistics.median(mine.value / theirs.value for mine, theirs in pairs)
+
+    def report(self):
+        names = [server.name for server in self.servers]
+        head = ["load"] + [f"{name}" for name in names]
+        if REFERENCE in names:
+            head += [f"× {name}" for name in names if name != REFERENCE] + ["bar"]
+        table = [head]
+        for row in self.rows:
+            line = [row.name] + [self._median(row, name) for name in names]
+            if REFERENCE in names:
+                ratios = [self.ratio(row, REFERENCE, name) for name in names if name != REFERENCE]
+                line += ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios] + [self._verdict(row)]
+            table.append(line)
+        cpu = [["CPU seconds per GiB", *names]]
+        p99 = [["99 % of requests within, µs", *names]]
+        for row in self.rows:
+            cpu.append([row.name] + [self._middle(row, name, lambda each: each.cpu_per_gib, "{:.2f}") for name in names])
+            p99.append([row.name] + [self._middle(row, name, lambda each: each.p99_us, "{:.0f}") for name in names])
+        memory = [["resident memory, MiB", "now", "peak"]]
+        for server in self.servers:
+            memory.append([server.name, *(f"{status_bytes(server.pid, name) / MIB:.0f}" for name in ("VmRSS", "VmHWM"))])
+        if self.memory is not None:
+            verdict = "met" if self.memory <= MEMORY_LIMIT else f"MISSED: at most {MEMORY_LIMIT // MIB}"
+            memory.append([f"relay with {MEMORY_VOLUMES} busy volumes of 64 GiB", verdict, f"{self.memory / MIB:.0f}"])
+        return "\n".join(
+            [
+                "# vmferry beside other NBD servers",
+                "",
+                f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} processors, Linux {os.uname().release},"
+                f" load {min(self.load):.1f} to {max(self.load):.1f} (the benchmark itself is up to 2);"
+                f" {self.options.rounds} rounds of {self.options.seconds} s, {self.options.size} MiB in the page cache of"
+                f" {file_system(self.options.folder)}, Unix socket, one connection.",
+                "Rates are medians; `× NAME` is how many times as fast vmferry (SERVING) is as NAME: the median of the"
+                " rounds' ratios.",
+                "",
+                *markdown(table),
+                "",
+                *markdown(cpu),
+                "",
+                *markdown(p99),
+                "",
+                *markdown(memory),
+                "",
+            ]
+        )
+
+    def _verdict(self, row):
+        """The bars of this row: against nbdkit as the row says, ahead of qemu-nbd always, FETCHING like SERVING."""
+        missed = []
+        against = self.ratio(row, REFERENCE, NBDKIT)
+        if row.bar and against is not None and against < row.bar:
+            missed.append(f"{row.bar} × nbdkit")
+        ahead = self.ratio(row, REFERENCE, QEMU)
+        if ahead is not None and ahead <= 1:
+            missed.append("ahead of qemu-nbd")
+        fetching = self.ratio(row, FETCHING, REFERENCE)
+        if fetching is not None and fetching < FETCHING_BAR:
+            missed.append(f"FETCHING {FETCHING_BAR} × SERVING")
+        return "MISSED: " + ", ".join(missed) if missed else "met"
+
+    def _median(self, row, name):
+        results = self.results[row].get(name)
+        return "" if results is None else row.show(statistics.median(each.value for each in results))
+
+    def _middle(self, row, name, value, form):
+        results = self.results[row].get(name)
+        return "" if results is None else form.format(statistics.median(map(value, results)))
+
+
+def file_system(folder):
+    done = subprocess.run(["stat", "--file-system", "--format=%T", folder], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
+def markdown(table):
+    """The lines of a table, columns aligned so that it can be read as it is."""
+    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
+    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in table]
+    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
+
+
+def parse(arguments):
+    everyone = [REFERENCE, FETCHING, STANDBY, NBDKIT, QEMU]
+    parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default %(default)s)")
+    parser.add_argument("--warm-up", type=int, default=1, help="rounds before that don't (default %(default)s)")
+    parser.add_argument("--seconds", type=int, default=3, help="of each run (default %(default)s)")
+    parser.add_argument("--size", type=int, default=1024, help="MiB of the file (default %(default)s)")
+    parser.add_argument("--row", dest="rows", action="append", metavar="TEXT", help="only rows with TEXT in their name")
+    parser.add_argument(
+        "--server", dest="servers", action="append", choices=everyone, metavar="NAME",
+        help=f"only these: {', '.join(everyone)}",
+    )  # fmt: skip
+    parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where the file is (default %(default)s)")
+    parser.add_argument("--java", action="append", default=[], metavar="OPTION", help="one more option of the relay's JVM")
+    parser.add_argument("--no-memory", action="store_true", help=f"leave out the {MEMORY_VOLUMES} large volumes")
+    parser.add_argument("--list", action="store_true", help="print the rows' names")
+    options = parser.parse_args(arguments)
+    options.servers = options.servers or everyone
+    if options.rounds < 1 or options.seconds < 1 or options.size < 1 or options.warm_up < 0:
+        parser.error("--rounds, --seconds and --size are at least 1, --warm-up at least 0")
+    return options
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    if options.list:
+        print("\n".join(row.name for row in ROWS))
+        return
+    packages.install_missing(NEEDED)
+    with Bench(options) as bench:
+        bench.measure()
+        if not options.no_memory:
+            bench.measure_memory()
+        report = bench.report()
+    TARGET.mkdir(exist_ok=True)
+    (TARGET / "bench.md").write_text(report)
+    print("\n" + report)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
