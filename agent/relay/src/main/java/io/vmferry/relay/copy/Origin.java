@@ -5,11 +5,15 @@ import com.google.protobuf.ByteString;
 import io.netty.buffer.ByteBuf;
 import io.vmferry.api.Epoch;
 import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.map.HeatCodec;
+import io.vmferry.relay.map.HeatRanks;
+import io.vmferry.relay.map.MalformedMapException;
 import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Heat;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Read;
@@ -92,6 +96,60 @@ public final class Origin {
                     .setMaxExtents(MAX_HOLES))
             .build();
     link.call(Role.CONTROL, request, loop, new HoleAnswer(offset, size, sink));
+  }
+
+  /** Receives the answer to the question for heat. */
+  public interface HeatSink {
+    /** The regions by their last use; null with an error that says why they aren't known. */
+    void heat(HeatRanks heat, Exception error);
+  }
+
+  /** Asks what the guest used last, of a volume of {@code size} bytes. */
+  public void heat(long size, HeatSink sink) {
+    Frame request =
+        Frame.newBuilder()
+            .setHeat(Heat.newBuilder().setUuid(uuid).setEpoch(WireIds.epoch(epoch)))
+            .build();
+    link.call(Role.CONTROL, request, loop, new HeatAnswer(size, sink));
+  }
+
+  /** Decodes the answer to the question for heat. */
+  private final class HeatAnswer implements PeerLink.Answers {
+    private final long size;
+    private final HeatSink sink;
+    private HeatRanks heat;
+    private OriginException broken;
+
+    HeatAnswer(long size, HeatSink sink) {
+      this.size = size;
+      this.sink = sink;
+    }
+
+    @Override
+    public void frame(Frame answer, ByteBuf payload) {
+      if (answer.hasRefused()) {
+        broken = refused(answer.getRefused());
+        return;
+      }
+      if (!answer.hasHeatMap()) {
+        broken = brokenAnswer("sent " + answer.getBodyCase() + " as heat map");
+        return;
+      }
+      try {
+        heat = HeatCodec.decode(payload.duplicate(), size);
+      } catch (MalformedMapException e) {
+        broken = brokenAnswer("sent a heat map that can't be used (" + e.getMessage() + ")");
+      }
+    }
+
+    @Override
+    public void end(Exception error) {
+      if (error == null && broken == null && heat == null) {
+        broken = brokenAnswer("sent no heat map");
+      }
+      Exception why = error != null ? error : broken;
+      sink.heat(why == null ? heat : null, why);
+    }
   }
 
   /** Validates a list of holes. */

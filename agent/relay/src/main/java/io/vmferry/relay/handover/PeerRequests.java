@@ -7,6 +7,7 @@ import io.netty.buffer.ByteBufAllocator;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
 import io.vmferry.relay.copy.Origin;
+import io.vmferry.relay.map.HeatCodec;
 import io.vmferry.relay.peer.PeerService;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
@@ -15,6 +16,8 @@ import io.vmferry.relay.peer.wire.Complete;
 import io.vmferry.relay.peer.wire.Detach;
 import io.vmferry.relay.peer.wire.Done;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Heat;
+import io.vmferry.relay.peer.wire.HeatMap;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Locate;
@@ -73,6 +76,7 @@ public final class PeerRequests implements PeerService {
         case COMPLETE -> complete(peer, request.getComplete(), responder);
         case READ -> read(peer, request.getRead(), responder);
         case HOLES -> holes(peer, request.getHoles(), responder);
+        case HEAT -> heat(peer, request.getHeat(), responder);
         default ->
             throw new PeerRefusal(
                 Refused.Code.UNSUPPORTED, "this release does not know " + request.getBodyCase());
@@ -284,6 +288,14 @@ public final class PeerRequests implements PeerService {
             responder.answer(Frame.newBuilder().setHoleList(list), null, true);
           }
         });
+  }
+
+  private void heat(String peer, Heat request, Responder responder) {
+    Volume volume = find(request.getUuid());
+    checkMayRead(peer, volume, WireIds.epoch(request.getEpoch()));
+    ByteBuf encoded = ByteBufAllocator.DEFAULT.buffer();
+    HeatCodec.encode(volume.heat().ranks(), encoded);
+    responder.answer(Frame.newBuilder().setHeatMap(HeatMap.getDefaultInstance()), encoded, true);
   }
 
   private Volume find(ByteString uuid) {

@@ -21,6 +21,8 @@ final class AnswerRules {
           answer.getHoleList().getExtentsCount() % 2 != 0
               ? "HOLE_LIST with an offset that has no length"
               : payloadProblem(answer, payloadBytes);
+      // Its form is checked by who decodes it.
+      case HEAT_MAP -> null;
       case REFUSED, LOCATED, ATTACHED, DONE -> payloadProblem(answer, payloadBytes);
       default -> answer.getBodyCase() + " isn't an answer";
     };

@@ -3,6 +3,7 @@ package io.vmferry.relay.volume;
 
 import io.netty.buffer.ByteBuf;
 import io.vmferry.relay.copy.BulkLane;
+import io.vmferry.relay.copy.CopyOrder;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.map.BlockGrid;
@@ -16,6 +17,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Brings an incomplete replica's missing blocks here: at once those that somebody waits for, in the
@@ -27,6 +30,8 @@ import java.util.List;
  * only.
  */
 final class FetchedVolume {
+  private static final Logger log = LoggerFactory.getLogger(FetchedVolume.class);
+
   /** Between two attempts after the origin refused, answered nonsense, or the disk was full. */
   private static final Duration RETRY = Duration.ofSeconds(1);
 
@@ -61,10 +66,11 @@ final class FetchedVolume {
 
   private final BlockMap inBackground;
 
-  private long cursor;
+  private final CopyOrder order;
   private long nextHoles;
   private boolean holesAsked;
   private boolean holesKnown;
+  private boolean heatAsked;
   private boolean diskFull;
   private boolean stopped;
   private boolean retrying;
@@ -90,6 +96,7 @@ final class FetchedVolume {
     this.counters = counters;
     this.loop = loop;
     this.host = host;
+    this.order = new CopyOrder(grid.blocks());
     this.onDemand = HeapBlockMap.allClear(grid.blocks());
     this.inBackground = HeapBlockMap.allClear(grid.blocks());
   }
@@ -114,6 +121,7 @@ final class FetchedVolume {
       return;
     }
     lane.miss();
+    order.missed(from, to);
     waiters.add(new Waiter(from, to, then));
     demand(from, to);
   }
@@ -150,6 +158,7 @@ final class FetchedVolume {
     if (!holesKnown) {
       askForHoles(nextHoles);
     }
+    askForHeat();
     for (Waiter waiter : List.copyOf(waiters)) {
       demand(waiter.from, waiter.to);
     }
@@ -204,28 +213,43 @@ final class FetchedVolume {
         });
   }
 
+  /** Only the order depends on it: the copy doesn't wait, and does without if it is refused. */
+  private void askForHeat() {
+    if (heatAsked) {
+      return;
+    }
+    heatAsked = true;
+    origin.heat(
+        grid.size(),
+        (heat, error) -> {
+          if (heat != null) {
+            order.heat(heat);
+          } else if (error instanceof LinkDownException) {
+            heatAsked = false;
+          } else {
+            log.info("the copy goes without heat order: {}", error.getMessage());
+          }
+        });
+  }
+
   private void background() {
     while (!stopped && origin.link().up() && !waitsForLane && !retrying) {
       if (diskFull && inBackground.cardinality() > 0) {
         // One request is enough to find out whether there is space again.
         return;
       }
-      long from = nextToCopy(cursor);
-      if (from == grid.blocks() && cursor > 0) {
-        cursor = 0;
-        from = nextToCopy(0);
-      }
-      if (from == grid.blocks()) {
+      CopyOrder.Piece next = order.next(this::nextToCopy);
+      if (next == null) {
         return;
       }
-      long to = Math.min(held.nextHeld(from), inBackground.nextSet(from));
+      long from = next.from();
+      long to = Math.min(next.to(), Math.min(held.nextHeld(from), inBackground.nextSet(from)));
       to = inFlight.nextStoring(from, Math.min(to, from + BACKGROUND_READ / BlockGrid.BLOCK));
       BulkLane.Slot slot = lane.reserve(grid.bytes(from, to), this::laneIsFree);
       if (slot == null) {
         waitsForLane = true;
         return;
       }
-      cursor = to;
       ask(Role.BULK, inBackground, from, to, slot);
     }
   }

@@ -16,6 +16,7 @@ import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
+import io.vmferry.relay.map.HeatMap;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.store.BlockFile;
 import io.vmferry.relay.store.HeldJournal;
@@ -84,6 +85,7 @@ public final class Volume implements NbdExport {
   private final BlockFile file;
   private final LocalClients clients;
   private final Replicas replicas = new Replicas();
+  private final HeatMap heat;
   private final InFlight inFlight = new InFlight();
   private final InFlight peerReads = new InFlight();
   private final Queue<GuestRequest> parkedRequests = new ArrayDeque<>();
@@ -109,6 +111,7 @@ public final class Volume implements NbdExport {
     this.record = replica.record();
     this.grid = new BlockGrid(record.size());
     this.file = replica.file();
+    this.heat = new HeatMap(record.size());
     String name = record.name();
     this.clients =
         new LocalClients(
@@ -234,6 +237,11 @@ public final class Volume implements NbdExport {
   /** Whether a guest here waits for something to change. */
   public boolean hasParkedRequests() {
     return !parkedRequests.isEmpty();
+  }
+
+  /** What the guest used last here. */
+  public HeatMap heat() {
+    return heat;
   }
 
   /** The blocks this replica holds; a copy. */
@@ -432,7 +440,16 @@ public final class Volume implements NbdExport {
     if (isOwner()) {
       localIo =
           new LocalIo(
-              grid, file, held, fetched, replicas, inFlight, durability, counters, new LocalHost());
+              grid,
+              file,
+              held,
+              fetched,
+              replicas,
+              heat,
+              inFlight,
+              durability,
+              counters,
+              new LocalHost());
     } else if (record.state() == VolumeState.STANDBY) {
       PeerLink owner = shared.links().apply(record.epoch().owner());
       passThrough =

@@ -12,6 +12,7 @@ import io.vmferry.relay.peer.wire.Done;
 import io.vmferry.relay.peer.wire.EpochId;
 import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Heat;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Locate;
@@ -41,7 +42,8 @@ class FrameRulesTest {
         request().setDetach(Detach.newBuilder().setUuid(UUID)).build(),
         request().setTakeover(takeover(UUID, EPOCH)).build(),
         request().setComplete(Complete.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build(),
-        request().setHoles(Holes.newBuilder().setUuid(UUID).setMaxExtents(1)).build());
+        request().setHoles(Holes.newBuilder().setUuid(UUID).setMaxExtents(1)).build(),
+        request().setHeat(Heat.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build());
   }
 
   @ParameterizedTest
@@ -76,7 +78,8 @@ class FrameRulesTest {
         request().setDetach(Detach.newBuilder().setUuid(SHORT_UUID)).build(),
         request().setTakeover(takeover(SHORT_UUID, EPOCH)).build(),
         request().setComplete(Complete.newBuilder().setUuid(SHORT_UUID)).build(),
-        request().setHoles(Holes.newBuilder().setUuid(SHORT_UUID).setMaxExtents(1)).build());
+        request().setHoles(Holes.newBuilder().setUuid(SHORT_UUID).setMaxExtents(1)).build(),
+        request().setHeat(Heat.newBuilder().setUuid(SHORT_UUID)).build());
   }
 
   @ParameterizedTest
