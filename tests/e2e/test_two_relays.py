@@ -32,7 +32,7 @@ from lab.waiting import wait_for
 RATE_MBIT = 100
 DELAY_MS = 10  # one way
 
-# Nothing comes in the background after the first request (256 KiB, from offset 0), which brings the cap into debt.
+# Nothing comes in the background after the first requests (512 KiB at most, from offset 0), which brings the cap into debt.
 FROZEN = 1  # bytes per second
 
 COMPLETE_TIMEOUT = 60  # seconds

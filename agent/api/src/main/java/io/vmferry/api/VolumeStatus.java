@@ -45,7 +45,7 @@ public record VolumeStatus(
    *
    * @param origin node that is read
    * @param linkUp whether the origin is connected
-   * @param demand bytes fetched because a guest waited for them
+   * @param demand bytes fetched because a guest waited for them, or was about to read them
    * @param background bytes fetched by the background copy
    * @param holes bytes never sent: holes or zeroes at the origin
    * @param overwritten bytes never sent: the guest wrote, zeroed or trimmed them first

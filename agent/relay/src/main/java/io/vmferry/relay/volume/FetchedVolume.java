@@ -5,6 +5,7 @@ import io.netty.buffer.ByteBuf;
 import io.vmferry.relay.copy.BulkLane;
 import io.vmferry.relay.copy.CopyOrder;
 import io.vmferry.relay.copy.Origin;
+import io.vmferry.relay.copy.ReadAhead;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
@@ -35,8 +36,8 @@ final class FetchedVolume {
   /** Between two attempts after the origin refused, answered nonsense, or the disk was full. */
   private static final Duration RETRY = Duration.ofSeconds(1);
 
-  /** Background requests are smaller than the largest read, so that windows of a slow link work. */
-  private static final int BACKGROUND_READ = 256 << 10;
+  /** Blocks per request of a read-ahead: the first ones are here before the last ones are sent. */
+  private static final long AHEAD_READ = (64 << 10) / BlockGrid.BLOCK;
 
   /** What the fetching needs from its volume. */
   interface Host {
@@ -67,6 +68,7 @@ final class FetchedVolume {
   private final BlockMap inBackground;
 
   private final CopyOrder order;
+  private final ReadAhead readAhead;
   private long nextHoles;
   private boolean holesAsked;
   private boolean holesKnown;
@@ -97,6 +99,7 @@ final class FetchedVolume {
     this.loop = loop;
     this.host = host;
     this.order = new CopyOrder(grid.blocks());
+    this.readAhead = new ReadAhead(grid.blocks());
     this.onDemand = HeapBlockMap.allClear(grid.blocks());
     this.inBackground = HeapBlockMap.allClear(grid.blocks());
   }
@@ -124,6 +127,16 @@ final class FetchedVolume {
     order.missed(from, to);
     waiters.add(new Waiter(from, to, then));
     demand(from, to);
+  }
+
+  /**
+   * A guest reads {@code [from, to)}, missing or not: what it will read next is fetched already.
+   */
+  void reading(long from, long to) {
+    ReadAhead.Portion ahead = readAhead.read(from, to, BlockGrid.blockAfter(lane.readAheadBytes()));
+    if (ahead != null && !stopped && !diskFull && origin.link().up()) {
+      fetchAhead(ahead.from(), ahead.to());
+    }
   }
 
   /** Blocks became held by a guest's write: who waited for them may go on. */
@@ -178,6 +191,24 @@ final class FetchedVolume {
       ask(Role.DEMAND, onDemand, block, end, null);
       block = held.nextMissing(end);
     }
+  }
+
+  /** As {@link #demand}, but what comes in the background anyway is not asked for again. */
+  private void fetchAhead(long from, long to) {
+    for (long block = nextToFetchAhead(from); block < to; ) {
+      long end = Math.min(Math.min(to, held.nextHeld(block)), onDemand.nextSet(block));
+      end = Math.min(Math.min(end, inBackground.nextSet(block)), block + AHEAD_READ);
+      ask(Role.DEMAND, onDemand, block, end, null);
+      block = nextToFetchAhead(end);
+    }
+  }
+
+  private long nextToFetchAhead(long from) {
+    long block = nextToCopy(from);
+    while (block < grid.blocks() && onDemand.get(block)) {
+      block = nextToCopy(onDemand.nextClear(block));
+    }
+    return block;
   }
 
   // ---- in the background
@@ -244,7 +275,8 @@ final class FetchedVolume {
       }
       long from = next.from();
       long to = Math.min(next.to(), Math.min(held.nextHeld(from), inBackground.nextSet(from)));
-      to = inFlight.nextStoring(from, Math.min(to, from + BACKGROUND_READ / BlockGrid.BLOCK));
+      to = Math.min(to, from + lane.requestBytes() / BlockGrid.BLOCK);
+      to = inFlight.nextStoring(from, to);
       BulkLane.Slot slot = lane.reserve(grid.bytes(from, to), this::laneIsFree);
       if (slot == null) {
         waitsForLane = true;
@@ -286,16 +318,19 @@ final class FetchedVolume {
         offset,
         length,
         new Origin.Sink() {
+          private long answered;
           private long received;
 
           @Override
           public void data(long at, ByteBuf payload) {
+            answered += payload.readableBytes();
             received += payload.readableBytes();
             arrived(role, at, payload.readableBytes(), payload);
           }
 
           @Override
           public void zeroes(long at, int zeroes) {
+            answered += zeroes;
             arrived(role, at, zeroes, null);
           }
 
@@ -303,7 +338,7 @@ final class FetchedVolume {
           public void end(Exception error) {
             asked.clear(from, to);
             if (slot != null) {
-              slot.end(received);
+              slot.end(answered, received);
             }
             ended(error);
           }

@@ -85,8 +85,13 @@ final class LocalIo {
     long from = BlockGrid.blockAt(request.offset);
     long to = BlockGrid.blockAfter(request.end());
     if (!held.has(from, to)) {
+      // First what the guest waits for, then what it will.
       fetched.require(from, to, () -> host.again(request));
+      fetched.reading(from, to);
       return;
+    }
+    if (fetched != null && !held.isComplete()) {
+      fetched.reading(from, to);
     }
     inFlight.begin();
     ByteBuf buffer = request.readReply().buffer();

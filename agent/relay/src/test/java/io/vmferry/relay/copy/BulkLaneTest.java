@@ -14,9 +14,10 @@ final class BulkLaneTest {
   private static final int REQUEST = 256 << 10;
   private static final Duration RTT = Duration.ofMillis(20);
 
+  private long rtt = RTT.toNanos();
   private final VirtualTime time = new VirtualTime();
   private final RateLimit limit = new RateLimit(null, 0);
-  private final BulkLane lane = new BulkLane(time.new NodeLoop(), RTT::toNanos, limit);
+  private final BulkLane lane = new BulkLane(time.new NodeLoop(), () -> rtt, limit);
   private int woken;
 
   private List<BulkLane.Slot> reserveAll() {
@@ -36,25 +37,25 @@ final class BulkLaneTest {
     for (int i = 0; i < count; i++) {
       List<BulkLane.Slot> slots = reserveAll();
       time.run(RTT);
-      slots.forEach(slot -> slot.end(REQUEST));
+      slots.forEach(slot -> slot.end(REQUEST, REQUEST));
     }
   }
 
   @Test
   void beginsWithASmallWindow() {
-    assertThat(reserveAll()).hasSize((int) (BulkLane.MIN_WINDOW / REQUEST));
+    assertThat(reserveAll()).hasSize((int) (BulkLane.FIRST_WINDOW / REQUEST));
   }
 
   @Test
   void aRequestLargerThanTheWindowMovesWhenNothingElseIsOutstanding() {
-    assertThat(lane.reserve(BulkLane.MIN_WINDOW * 2, () -> {})).isNotNull();
+    assertThat(lane.reserve(BulkLane.FIRST_WINDOW * 2, () -> {})).isNotNull();
     assertThat(reserve()).isNull();
   }
 
   @Test
   void growsWhileEachRoundTripDeliversAll() {
     roundTrips(4);
-    assertThat(lane.window()).isGreaterThan(4 * BulkLane.MIN_WINDOW);
+    assertThat(lane.window()).isGreaterThan(4 * BulkLane.FIRST_WINDOW);
     roundTrips(20);
     assertThat(lane.window()).isEqualTo(BulkLane.MAX_WINDOW);
   }
@@ -64,7 +65,7 @@ final class BulkLaneTest {
     roundTrips(4);
     long before = lane.window();
     lane.miss();
-    assertThat(lane.window()).isEqualTo(before / 2);
+    assertThat(lane.window()).isEqualTo(before * 5 / 8);
     time.run(Duration.ofMillis(250));
     assertThat(lane.window()).isEqualTo(before);
   }
@@ -73,9 +74,9 @@ final class BulkLaneTest {
   void wakesWhoWaitsWhenASlotIsFree() {
     List<BulkLane.Slot> slots = reserveAll();
     assertThat(woken).isZero();
-    slots.get(0).end(REQUEST);
+    slots.get(0).end(REQUEST, REQUEST);
     assertThat(woken).isEqualTo(1);
-    slots.get(1).end(REQUEST);
+    slots.get(1).end(REQUEST, REQUEST);
     assertThat(woken).as("once per refusal").isEqualTo(1);
   }
 
@@ -93,7 +94,7 @@ final class BulkLaneTest {
   @Test
   void aLiftedCapCountsSoonThoughTheOldOneMeantDays() {
     limit.set(1L);
-    reserve().end(REQUEST);
+    reserve().end(REQUEST, REQUEST);
     assertThat(reserve()).isNull();
     limit.set(null);
     time.run(BulkLane.MAX_CAP_WAIT);
@@ -104,7 +105,73 @@ final class BulkLaneTest {
   @Test
   void aSlotEndsOnce() {
     BulkLane.Slot slot = reserve();
-    slot.end(0);
-    assertThatThrownBy(() -> slot.end(0)).isInstanceOf(IllegalStateException.class);
+    slot.end(0, 0);
+    assertThatThrownBy(() -> slot.end(0, 0)).isInstanceOf(IllegalStateException.class);
+  }
+
+  /** A link of that rate with a queue: each request arrives when those before it have. */
+  private void copyOverALink(long bytesPerSecond, Duration duration) {
+    long end = time.nanoTime() + duration.toNanos();
+    long freeAt = time.nanoTime();
+    while (time.nanoTime() < end) {
+      for (BulkLane.Slot slot = reserve(); slot != null; slot = reserve()) {
+        BulkLane.Slot sent = slot;
+        freeAt = Math.max(freeAt, time.nanoTime());
+        freeAt += Duration.ofSeconds(1).toNanos() * REQUEST / bytesPerSecond;
+        time.at(freeAt + RTT.toNanos() - time.nanoTime(), () -> sent.end(REQUEST, REQUEST));
+      }
+      // What a ping would see: the way, and the queue before it.
+      rtt = RTT.toNanos() + Math.max(0, freeAt - time.nanoTime());
+      time.run(Duration.ofMillis(1));
+    }
+  }
+
+  @Test
+  void itsOwnQueueDoesNotMakeItLonger() {
+    long rate = 50_000_000;
+    copyOverALink(rate, Duration.ofSeconds(60));
+    long product = rate * RTT.toMillis() / 1000;
+    assertThat(lane.window()).isBetween(product * 3 / 2, product * 5 / 2);
+    assertThat(rtt).as("queue").isLessThan(3 * RTT.toNanos());
+  }
+
+  @Test
+  void followsALinkThatBecomesSlowerAndFasterAgain() {
+    copyOverALink(50_000_000, Duration.ofSeconds(5));
+    copyOverALink(20_000_000, Duration.ofSeconds(8));
+    assertThat(lane.window()).isLessThan(2 * 25_000_000 * RTT.toMillis() / 1000);
+    copyOverALink(50_000_000, Duration.ofSeconds(8));
+    assertThat(lane.window()).isGreaterThan(2 * 40_000_000 * RTT.toMillis() / 1000);
+  }
+
+  @Test
+  void requestsAreSmallOnASlowLink() {
+    assertThat(lane.requestBytes()).isEqualTo(64 << 10);
+    roundTrips(20);
+    assertThat(lane.requestBytes()).isEqualTo(256 << 10);
+    assertThat(lane.readAheadBytes()).isEqualTo(1 << 20);
+  }
+
+  @Test
+  void asksForMoreWhereZeroesTakeNoRoom() {
+    for (int i = 0; i < 100; i++) {
+      BulkLane.Slot slot = reserve();
+      time.run(RTT);
+      slot.end(REQUEST, REQUEST / 4);
+    }
+    int room = (int) (lane.window() / (REQUEST / 4));
+    assertThat(reserveAll().size()).isBetween(room - 1, room);
+  }
+
+  @Test
+  void whatDidNotTravelDoesNotCountAgainstTheCap() {
+    limit.set(10L * REQUEST);
+    time.run(Duration.ofSeconds(1));
+    int answered = 0;
+    for (BulkLane.Slot slot = reserve(); slot != null && answered < 100; slot = reserve()) {
+      slot.end(REQUEST, 0);
+      answered++;
+    }
+    assertThat(answered).isEqualTo(100);
   }
 }

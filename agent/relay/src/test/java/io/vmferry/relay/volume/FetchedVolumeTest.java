@@ -22,6 +22,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
+import java.util.stream.LongStream;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
 import org.junit.jupiter.api.Test;
@@ -112,6 +113,7 @@ final class FetchedVolumeTest {
   private List<Long> inBackground() {
     return fixture.peer.reads(Role.BULK).stream()
         .map(call -> call.request().getRead().getOffset() / REGION)
+        .distinct()
         .toList();
   }
 
@@ -169,6 +171,48 @@ final class FetchedVolumeTest {
     fixture.peer.repair();
     volume.linkUp("a");
     assertThat(fixture.peer.heatCall()).isNotNull();
+  }
+
+  private static NbdSession read(NbdSession guest, long offset, int length) {
+    guest.read(offset, length, new RecordedReply());
+    return guest;
+  }
+
+  /** Blocks that were asked for on demand, in order. */
+  private List<Long> onDemand() {
+    List<Long> blocks = new ArrayList<>();
+    for (FakeLink.Call call : fixture.peer.reads(Role.DEMAND)) {
+      Read read = call.request().getRead();
+      for (long at = 0; at < read.getLength(); at += BLOCK) {
+        blocks.add((read.getOffset() + at) / BLOCK);
+      }
+    }
+    return blocks;
+  }
+
+  @Test
+  void aSequentialReaderFindsItsNextBlocksOnTheWay() throws IOException {
+    NbdSession guest = open(fixture.fetching(10L * REGION, 0), 7);
+    long start = 5L * REGION / BLOCK;
+    read(guest, start * BLOCK, BLOCK);
+    assertThat(onDemand()).containsExactly(start);
+    read(guest, (start + 1) * BLOCK, BLOCK);
+    assertThat(onDemand()).containsExactlyElementsOf(numbers(start, 18));
+    read(guest, (start + 2) * BLOCK, 12 * BLOCK);
+    assertThat(onDemand()).as("each block once").containsExactlyElementsOf(numbers(start, 50));
+  }
+
+  private static List<Long> numbers(long from, int count) {
+    return LongStream.range(from, from + count).boxed().toList();
+  }
+
+  @Test
+  void readAheadLeavesOutWhatComesAnyway() throws IOException {
+    NbdSession guest = open(fixture.fetching(2L * REGION, 10), 7);
+    assertThat(inBackground()).containsExactly(0L, 1L);
+    read(guest, 8 * BLOCK, BLOCK);
+    read(guest, 9 * BLOCK, BLOCK);
+    assertThat(onDemand()).isEmpty();
   }
 
   @Test
