@@ -49,6 +49,8 @@ public record VolumeStatus(
    * @param background bytes fetched by the background copy
    * @param holes bytes never sent: holes or zeroes at the origin
    * @param overwritten bytes never sent: the guest wrote, zeroed or trimmed them first
+   * @param wire bytes of data that travelled: less than demand and background where it was
+   *     compressed, more where it came in vain
    * @param rate bytes per second over the last seconds, demand and background
    * @param etaSeconds until the last block is here, at this rate; null if unknown
    */
@@ -59,6 +61,7 @@ public record VolumeStatus(
       long background,
       long holes,
       long overwritten,
+      long wire,
       long rate,
       Long etaSeconds) {}
 

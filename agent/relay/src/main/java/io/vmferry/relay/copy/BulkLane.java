@@ -17,8 +17,9 @@ import java.util.function.LongSupplier;
  * While guests miss, it shrinks to little more than one product, which leaves hardly a queue for a
  * miss to stand in.
  *
- * <p>What was asked for and what travels differ: zeroes have no payload. The share that travelled
- * lately is what the next requests are expected to bring. Loop only.
+ * <p>What was asked for and what travels differ: zeroes have no payload, other data may be
+ * compressed. The share that travelled lately is what the next requests are expected to bring. Loop
+ * only.
  */
 public final class BulkLane {
   /** Enough to begin with, and to keep a LAN busy; 40 ms of a 100 Mbit/s link. */
@@ -70,6 +71,9 @@ public final class BulkLane {
    * from then on, even if the old one would have meant hours.
    */
   static final Duration MAX_CAP_WAIT = Duration.ofMillis(200);
+
+  /** Bytes per second above which one thread's compression would rather slow the link down. */
+  private static final long FAST_LINK = 100_000_000;
 
   private final Loop loop;
   private final LongSupplier rttNanos;
@@ -173,6 +177,11 @@ public final class BulkLane {
     return Math.max(MIN_READ_AHEAD, Math.min(MAX_READ_AHEAD, product()));
   }
 
+  /** Whether the link is so slow that data should be compressed, and this node can unpack it. */
+  public boolean wantsCompression() {
+    return Compression.available() && rate() < FAST_LINK;
+  }
+
   /** Bytes that may be outstanding now. */
   long window() {
     long product = product();
@@ -188,8 +197,12 @@ public final class BulkLane {
   /** What the link holds: its rate times its round trip, in bytes; 0 if unknown. */
   private long product() {
     long rtt = rttFloor.nanos(loop.nanoTime(), rttNanos.getAsLong());
-    double rate = Math.max(bestRate, bestRateBefore);
-    return (long) (rate * rtt / Duration.ofSeconds(1).toNanos());
+    return (long) ((double) rate() * rtt / Duration.ofSeconds(1).toNanos());
+  }
+
+  /** Bytes per second that the link brought at best lately. */
+  private long rate() {
+    return Math.max(bestRate, bestRateBefore);
   }
 
   private void sample(long bytes, long nanos) {

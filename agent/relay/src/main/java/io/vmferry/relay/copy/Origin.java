@@ -39,8 +39,12 @@ public final class Origin {
 
   /** Receives the answer to one read, in ascending order, and then its end. */
   public interface Sink {
-    /** Checked data; the buffer is valid during the call. */
-    void data(long offset, ByteBuf payload);
+    /**
+     * Checked data; the buffer is valid during the call.
+     *
+     * @param onWire bytes that travelled for it
+     */
+    void data(long offset, ByteBuf data, int onWire);
 
     /** A range that reads as zeroes and was not sent. */
     void zeroes(long offset, int length);
@@ -65,14 +69,19 @@ public final class Origin {
     return link;
   }
 
-  /** Reads {@code length} bytes, at most {@link #MAX_READ}, from {@code offset}. */
-  public void read(Role role, long offset, int length, Sink sink) {
-    Read.Builder read = Read.newBuilder().setUuid(uuid).setOffset(offset).setLength(length);
+  /**
+   * Reads {@code length} bytes, at most {@link #MAX_READ}, from {@code offset}.
+   *
+   * @param compressed whether data may come compressed; only if {@link Compression#available}
+   */
+  public void read(Role role, long offset, int length, boolean compressed, Sink sink) {
+    Read.Builder read =
+        Read.newBuilder().setUuid(uuid).setOffset(offset).setLength(length).setZstd(compressed);
     if (epoch != null) {
       read.setEpoch(WireIds.epoch(epoch));
     }
     Frame request = Frame.newBuilder().setRead(read).build();
-    link.call(role, request, loop, new Answer(offset, offset + length, sink));
+    link.call(role, request, loop, new Answer(offset, offset + length, compressed, sink));
   }
 
   /** Receives a part of the list of holes. */
@@ -207,11 +216,13 @@ public final class Origin {
   /** Validates one read's answers. */
   private final class Answer implements PeerLink.Answers {
     private final long end;
+    private final boolean compressed;
     private final Sink sink;
     private long next;
     private OriginException broken;
 
-    Answer(long offset, long end, Sink sink) {
+    Answer(long offset, long end, boolean compressed, Sink sink) {
+      this.compressed = compressed;
       this.next = offset;
       this.end = end;
       this.sink = sink;
@@ -237,13 +248,35 @@ public final class Origin {
       } else if (extent.getZero()) {
         next += length;
         sink.zeroes(extent.getOffset(), (int) length);
+      } else if (extent.getZstd()) {
+        packed(extent, payload, (int) length);
       } else if (payload.readableBytes() != length) {
         broken = brokenAnswer("sent a piece whose length is not its payload's");
-      } else if (Crc32c.of(payload) != extent.getCrc32C()) {
+      } else {
+        data(extent, payload, payload.readableBytes());
+      }
+    }
+
+    private void packed(Extent extent, ByteBuf payload, int length) {
+      if (!compressed) {
+        broken = brokenAnswer("sent a compressed piece, which was not asked for");
+        return;
+      }
+      ByteBuf data = Compression.unpack(payload, length);
+      if (data == null) {
+        broken = brokenAnswer("sent a compressed piece that can't be unpacked at offset " + next);
+        return;
+      }
+      data(extent, data, payload.readableBytes());
+      data.release();
+    }
+
+    private void data(Extent extent, ByteBuf data, int onWire) {
+      if (Crc32c.of(data) != extent.getCrc32C()) {
         broken = brokenAnswer("sent a piece with a wrong checksum at offset " + next);
       } else {
-        next += length;
-        sink.data(extent.getOffset(), payload);
+        next += data.readableBytes();
+        sink.data(extent.getOffset(), data, onWire);
       }
     }
 

@@ -6,6 +6,7 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
+import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.map.HeatCodec;
 import io.vmferry.relay.peer.PeerService;
@@ -52,9 +53,15 @@ public final class PeerRequests implements PeerService {
   private final Peers peers;
   private final OwnerHandover handover;
   private final StandbyHandover standbyHandover;
+  private final Compression compression;
 
   public PeerRequests(
-      Volumes volumes, Peers peers, OwnerHandover handover, StandbyHandover standbyHandover) {
+      Volumes volumes,
+      Peers peers,
+      OwnerHandover handover,
+      StandbyHandover standbyHandover,
+      Compression compression) {
+    this.compression = compression;
     this.standbyHandover = standbyHandover;
     this.volumes = volumes;
     this.peers = peers;
@@ -217,9 +224,19 @@ public final class PeerRequests implements PeerService {
           if (error != null) {
             refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));
           } else {
-            new ExtentSender(offset, data, responder).send();
+            send(request, data, responder);
           }
         });
+  }
+
+  private void send(Read request, ByteBuf data, Responder responder) {
+    long offset = request.getOffset();
+    boolean compress = request.getZstd() && data.readableBytes() >= Compression.MIN_BYTES;
+    if (!compress
+        || !compression.submit(
+            () -> new ExtentSender(offset, data, responder, compression).send())) {
+      new ExtentSender(offset, data, responder, null).send();
+    }
   }
 
   /**

@@ -42,6 +42,11 @@ final class AnswerRules {
     if (extent.getOffset() < 0 || extent.getOffset() + length < 0) {
       return "EXTENT at offset " + Long.toUnsignedString(extent.getOffset());
     }
+    if (extent.getZstd() && !extent.getZero()) {
+      return payloadBytes > 0 && payloadBytes < length
+          ? null
+          : "EXTENT of " + length + " bytes compressed to " + payloadBytes;
+    }
     long expected = extent.getZero() ? 0 : length;
     return payloadBytes == expected
         ? null

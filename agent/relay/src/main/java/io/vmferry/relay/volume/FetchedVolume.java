@@ -3,6 +3,7 @@ package io.vmferry.relay.volume;
 
 import io.netty.buffer.ByteBuf;
 import io.vmferry.relay.copy.BulkLane;
+import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.CopyOrder;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.copy.ReadAhead;
@@ -317,14 +318,16 @@ final class FetchedVolume {
         role,
         offset,
         length,
+        length >= Compression.MIN_BYTES && lane.wantsCompression(),
         new Origin.Sink() {
           private long answered;
           private long received;
 
           @Override
-          public void data(long at, ByteBuf payload) {
+          public void data(long at, ByteBuf payload, int onWire) {
             answered += payload.readableBytes();
-            received += payload.readableBytes();
+            received += onWire;
+            counters.wire(onWire);
             arrived(role, at, payload.readableBytes(), payload);
           }
 

@@ -674,6 +674,7 @@ public final class Volume implements NbdExport {
         counters.background(),
         counters.holes(),
         counters.overwritten(),
+        counters.wire(),
         rate,
         missing == 0 ? Long.valueOf(0) : rate == 0 ? null : Long.valueOf(missing / rate));
   }

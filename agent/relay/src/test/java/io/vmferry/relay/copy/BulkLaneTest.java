@@ -153,6 +153,16 @@ final class BulkLaneTest {
   }
 
   @Test
+  void compressesOnlyForALinkThatIsSlowerThanThat() {
+    copyOverALink(50_000_000, Duration.ofSeconds(2));
+    assertThat(lane.wantsCompression()).isTrue();
+    copyOverALink(200_000_000, Duration.ofSeconds(2));
+    assertThat(lane.wantsCompression()).isFalse();
+    copyOverALink(50_000_000, Duration.ofSeconds(6));
+    assertThat(lane.wantsCompression()).isTrue();
+  }
+
+  @Test
   void asksForMoreWhereZeroesTakeNoRoom() {
     for (int i = 0; i < 100; i++) {
       BulkLane.Slot slot = reserve();

@@ -133,6 +133,16 @@ class FrameRulesTest {
   }
 
   @Test
+  void aCompressedExtentIsShorterThanItsData() {
+    Frame packed =
+        request().setExtent(Extent.newBuilder().setOffset(0).setLength(10).setZstd(true)).build();
+    assertThat(AnswerRules.problem(packed, 9)).isNull();
+    assertThat(AnswerRules.problem(packed, 1)).isNull();
+    assertThat(AnswerRules.problem(packed, 0)).contains("10 bytes compressed to 0");
+    assertThat(AnswerRules.problem(packed, 10)).contains("10 bytes compressed to 10");
+  }
+
+  @Test
   void extentRangeIsChecked() {
     assertThat(AnswerRules.problem(extent(0, 0, false), 0)).isEqualTo("EXTENT of 0 bytes");
     assertThat(AnswerRules.problem(extent(0, MIB + 1, true), 0)).contains("of 1048577 bytes");
