@@ -43,6 +43,15 @@ public final class BulkLane {
    */
   private static final double YIELDING = 1.25;
 
+  /**
+   * While guests miss for long, the full window is used for one of so many such times: a rate that
+   * was measured through a small window is never more than that window allows, and each next window
+   * would be smaller.
+   */
+  private static final Duration PROBE = Duration.ofMillis(250);
+
+  private static final int PROBE_EVERY = 8;
+
   /** While the round trip is measured without a queue. */
   private static final double DRAINED = 0.5;
 
@@ -83,6 +92,11 @@ public final class BulkLane {
   private long outstanding;
   private long delivered;
   private final RttFloor rttFloor = new RttFloor();
+
+  /** As the round trip, from a request to its whole answer: with the time that both ends take. */
+  private final RttFloor answerFloor = new RttFloor();
+
+  private long answerTime;
   private long bestRate;
   private long bestRateBefore;
   private long bestRateSince;
@@ -128,7 +142,11 @@ public final class BulkLane {
         share = Math.max(MIN_SHARE, Math.min(1, share));
       }
       delivered += received;
-      sample(delivered - deliveredBefore, loop.nanoTime() - sentAt);
+      long now = loop.nanoTime();
+      if (answered == bytes) {
+        answerTime = answerFloor.nanos(now, now - sentAt);
+      }
+      sample(delivered - deliveredBefore, now - sentAt);
       wake();
     }
   }
@@ -190,14 +208,19 @@ public final class BulkLane {
     }
     long now = loop.nanoTime();
     boolean missing = missed && now - lastMissAt < MISS_MEMORY.toNanos();
-    double factor = rttFloor.draining(now) ? DRAINED : missing ? YIELDING : FULL;
+    boolean probing = Math.floorMod(now / PROBE.toNanos(), PROBE_EVERY) == 0;
+    boolean draining = rttFloor.draining(now) || answerFloor.draining(now);
+    double factor = draining ? DRAINED : missing && !probing ? YIELDING : FULL;
     return Math.max(MIN_WINDOW, Math.min(MAX_WINDOW, (long) (product * factor)));
   }
 
-  /** What the link holds: its rate times its round trip, in bytes; 0 if unknown. */
+  /**
+   * What is under way while the link is full without a queue, in bytes: its rate times the time of
+   * an answer, which is more than the round trip where an end is busy; 0 if unknown.
+   */
   private long product() {
     long rtt = rttFloor.nanos(loop.nanoTime(), rttNanos.getAsLong());
-    return (long) ((double) rate() * rtt / Duration.ofSeconds(1).toNanos());
+    return (long) ((double) rate() * Math.max(rtt, answerTime) / Duration.ofSeconds(1).toNanos());
   }
 
   /** Bytes per second that the link brought at best lately. */

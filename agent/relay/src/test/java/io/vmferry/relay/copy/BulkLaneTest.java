@@ -63,6 +63,7 @@ final class BulkLaneTest {
   @Test
   void shrinksWhileGuestsMissAndForgetsItSoon() {
     roundTrips(4);
+    time.run(Duration.ofMillis(300));
     long before = lane.window();
     lane.miss();
     assertThat(lane.window()).isEqualTo(before * 5 / 8);
@@ -111,17 +112,32 @@ final class BulkLaneTest {
 
   /** A link of that rate with a queue: each request arrives when those before it have. */
   private void copyOverALink(long bytesPerSecond, Duration duration) {
+    copyOverALink(bytesPerSecond, duration, Duration.ZERO, () -> {});
+  }
+
+  /**
+   * The same.
+   *
+   * @param delay of the machines at both ends, which no ping sees
+   */
+  private void copyOverALink(
+      long bytesPerSecond, Duration duration, Duration delay, Runnable eachMillisecond) {
     long end = time.nanoTime() + duration.toNanos();
     long freeAt = time.nanoTime();
     while (time.nanoTime() < end) {
-      for (BulkLane.Slot slot = reserve(); slot != null; slot = reserve()) {
+      int request = lane.requestBytes();
+      for (BulkLane.Slot slot = lane.reserve(request, () -> {});
+          slot != null;
+          slot = lane.reserve(request, () -> {})) {
         BulkLane.Slot sent = slot;
         freeAt = Math.max(freeAt, time.nanoTime());
-        freeAt += Duration.ofSeconds(1).toNanos() * REQUEST / bytesPerSecond;
-        time.at(freeAt + RTT.toNanos() - time.nanoTime(), () -> sent.end(REQUEST, REQUEST));
+        freeAt += Duration.ofSeconds(1).toNanos() * request / bytesPerSecond;
+        long arrives = freeAt + RTT.toNanos() + delay.toNanos();
+        time.at(arrives - time.nanoTime(), () -> sent.end(request, request));
       }
       // What a ping would see: the way, and the queue before it.
       rtt = RTT.toNanos() + Math.max(0, freeAt - time.nanoTime());
+      eachMillisecond.run();
       time.run(Duration.ofMillis(1));
     }
   }
@@ -160,6 +176,17 @@ final class BulkLaneTest {
     assertThat(lane.wantsCompression()).isFalse();
     copyOverALink(50_000_000, Duration.ofSeconds(6));
     assertThat(lane.wantsCompression()).isTrue();
+  }
+
+  @Test
+  void doesNotStarveWhileGuestsMissAllTheTime() {
+    long rate = 12_500_000;
+    copyOverALink(rate, Duration.ofSeconds(5));
+    Duration delay = Duration.ofMillis(15);
+    copyOverALink(rate, Duration.ofSeconds(60), delay, lane::miss);
+    assertThat(lane.window())
+        .as("what the link brings in a round trip")
+        .isGreaterThan(rate * RTT.toMillis() / 1000 * 9 / 10);
   }
 
   @Test

@@ -160,7 +160,10 @@ final class OriginTest {
   }
 
   private static byte[] packed(byte[] data) {
-    return ByteBufUtil.getBytes(new Compression(Runnable::run).pack(Unpooled.wrappedBuffer(data)));
+    ByteBuf packed = new Compression(Runnable::run).pack(Unpooled.wrappedBuffer(data));
+    byte[] bytes = ByteBufUtil.getBytes(packed);
+    packed.release();
+    return bytes;
   }
 
   private static void compressed(FakeLink.Call call, int length, int crc, byte... payload) {
