@@ -11,7 +11,7 @@ from .waiting import wait_for
 LINK_TIMEOUT = 15  # seconds, from a healed line to `up: true`: the longest back-off is 5
 CLIENTS_TIMEOUT = 5  # seconds, from a client's DISC to the relay that knows it
 
-# Nothing comes in the background after the first request (256 KiB, from offset 0), which brings the cap into debt.
+# Nothing comes in the background after the first requests (512 KiB at most, from offset 0), which brings the cap into debt.
 FROZEN = 1  # bytes per second
 
 

@@ -49,10 +49,12 @@ public record VolumeStatus(
    *
    * @param origin node that is read
    * @param linkUp whether the origin is connected
-   * @param demand bytes fetched because a guest waited for them
+   * @param demand bytes fetched because a guest waited for them, or was about to read them
    * @param background bytes fetched by the background copy
    * @param holes bytes never sent: holes or zeroes at the origin
    * @param overwritten bytes never sent: the guest wrote, zeroed or trimmed them first
+   * @param wire bytes of data that travelled: less than demand and background where it was
+   *     compressed, more where it came in vain
    * @param rate bytes per second over the last seconds, demand and background
    * @param etaSeconds until the last block is here, at this rate; null if unknown
    * @param waiting requests that wait for missing blocks now, of guests here or of peers that read
@@ -65,6 +67,7 @@ public record VolumeStatus(
       long background,
       long holes,
       long overwritten,
+      long wire,
       long rate,
       Long etaSeconds,
       int waiting) {}

@@ -51,7 +51,7 @@ final class FakeNode {
   /** A volume in fetch mode. */
   static VolumeStatus fetching(String name, long size, long present, String waitingFor) {
     FetchStatus fetch =
-        new FetchStatus("host-b", true, 1 << 20, present, 0, 0, 50_000_000, 123L, 0);
+        new FetchStatus("host-b", true, 1 << 20, present, 0, 0, present / 2, 50_000_000, 123L, 0);
     return volume(name, size, VolumeState.FETCHING, present, 1, fetch, waitingFor, null);
   }
 

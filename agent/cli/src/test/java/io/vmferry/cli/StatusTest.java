@@ -92,7 +92,7 @@ class StatusTest extends CliFixture {
 
   @Test
   void aFetchThatHasEndedIsNoLongerInTheTable() {
-    FetchStatus ended = new FetchStatus("host-b", true, 1, 2, 3, 4, 0, null, 0);
+    FetchStatus ended = new FetchStatus("host-b", true, 1, 2, 3, 4, 3, 0, null, 0);
     node.volumes.put(
         "db", FakeNode.volume("db", GIB, VolumeState.SERVING, GIB, 0, ended, null, null));
     assertThat(run("status").out()).contains("100.0 %").doesNotContain("host-b");

@@ -87,6 +87,7 @@ class VolumeTest extends CliFixture {
             background:  512 MiB (536870912 bytes)
             holes:       0 B (0 bytes)
             overwritten: 0 B (0 bytes)
+            on the wire: 256 MiB (268435456 bytes)
             rate:        47.7 MiB/s
             eta:         2:03
             waits for:   the link

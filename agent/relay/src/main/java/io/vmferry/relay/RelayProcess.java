@@ -16,6 +16,7 @@ import io.vmferry.config.Config;
 import io.vmferry.config.HostPort;
 import io.vmferry.nbd.NbdServer;
 import io.vmferry.relay.control.RelayApi;
+import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.disk.DiskStorage;
 import io.vmferry.relay.disk.StateLock;
@@ -89,6 +90,8 @@ public final class RelayProcess implements AutoCloseable {
   private final EventLoopGroup peerLoops = loops(1, "peer");
   private final ExecutorService disk =
       Executors.newFixedThreadPool(DISK_THREADS, new DefaultThreadFactory("disk", true));
+  private final ExecutorService packing =
+      Executors.newSingleThreadExecutor(new DefaultThreadFactory("compression", true));
   private final List<NettyPeerLink> links = new ArrayList<>();
   private final StateLock stateLock;
   private final NettyLoop loop = new NettyLoop(dataLoops.next());
@@ -166,7 +169,8 @@ public final class RelayProcess implements AutoCloseable {
         new PeerServer(
             peerSetup,
             config.peers()::containsKey,
-            new PeerRequests(volumes, peers, ownerHandover, standbyHandover));
+            new PeerRequests(
+                volumes, peers, ownerHandover, standbyHandover, new Compression(packing)));
     listen(config.listen());
     links.forEach(NettyPeerLink::start);
     nbdServer =
@@ -233,6 +237,7 @@ public final class RelayProcess implements AutoCloseable {
     dataLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();
     peerLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();
     disk.shutdown();
+    packing.shutdown();
     stateLock.close();
     closed.countDown();
     log.info("the relay has stopped");

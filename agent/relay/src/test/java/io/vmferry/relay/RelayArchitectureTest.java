@@ -29,7 +29,7 @@ final class RelayArchitectureTest {
 
   @ArchTest
   static final ArchRule copyingKnowsNoVolumes =
-      neverUses("copy", "volume", "handover", "control", "disk", "store", "map");
+      neverUses("copy", "volume", "handover", "control", "disk", "store");
 
   @ArchTest
   static final ArchRule volumesDoNotKnowWhoHandsThemOver =

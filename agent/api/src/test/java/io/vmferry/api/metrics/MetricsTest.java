@@ -78,7 +78,7 @@ class MetricsTest {
   }
 
   private static FetchStatus fetch(Long eta) {
-    return new FetchStatus("host-a", true, 11, 22, 33, 44, 55, eta, 0);
+    return new FetchStatus("host-a", true, 11, 22, 33, 44, 66, 55, eta, 0);
   }
 
   @Test

@@ -61,6 +61,7 @@ public final class VolumeShow extends ConfiguredCommand {
     line("background", exact(fetch.background()));
     line("holes", exact(fetch.holes()));
     line("overwritten", exact(fetch.overwritten()));
+    line("on the wire", exact(fetch.wire()));
     line("rate", new ByteSize(fetch.rate()).approximate() + "/s");
     line("waiting", fetch.waiting() + " requests");
     line("eta", Progress.time(fetch.etaSeconds()));

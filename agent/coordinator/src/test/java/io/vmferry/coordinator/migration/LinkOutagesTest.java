@@ -36,7 +36,7 @@ class LinkOutagesTest extends CoordinatorFixture {
             1,
             0,
             1 << 10,
-            new VolumeStatus.FetchStatus("hosta", linkUp, 0, 0, 0, 0, 0, null, waiting),
+            new VolumeStatus.FetchStatus("hosta", linkUp, 0, 0, 0, 0, 0, 0, null, waiting),
             List.of(),
             null,
             null,

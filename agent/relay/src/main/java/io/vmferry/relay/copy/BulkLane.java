@@ -8,23 +8,69 @@ import java.util.Queue;
 import java.util.function.LongSupplier;
 
 /**
- * What all background copies from one peer share: the window of bytes asked for and not yet here.
+ * What all background copies from one peer share: the window of bytes on the wire that were asked
+ * for and are not yet here.
  *
  * <p>The window follows the link: twice the product of the best delivery rate seen lately and the
  * round trip. As long as the window is the bottleneck, each round trip delivers a whole window, so
  * the next is twice as large; once the link is full the rate stops rising, and so does the window.
- * While guests miss, it shrinks to one product, which leaves no queue for a miss to stand in. Loop
+ * While guests miss, it shrinks to little more than one product, which leaves hardly a queue for a
+ * miss to stand in.
+ *
+ * <p>What was asked for and what travels differ: zeroes have no payload, other data may be
+ * compressed. The share that travelled lately is what the next requests are expected to bring. Loop
  * only.
  */
 public final class BulkLane {
   /** Enough to begin with, and to keep a LAN busy; 40 ms of a 100 Mbit/s link. */
-  static final long MIN_WINDOW = 512 << 10;
+  static final long FIRST_WINDOW = 512 << 10;
+
+  /** Two small requests: one on its way while the other is stored. */
+  static final long MIN_WINDOW = 128 << 10;
 
   /** Bound of memory: what may arrive and wait to be stored. 640 ms of a 400 Mbit/s link. */
   static final long MAX_WINDOW = 32 << 20;
 
-  /** A rate older than this says nothing about the link now. */
-  private static final Duration RATE_MEMORY = Duration.ofSeconds(3);
+  /** A best rate counts for one to two of these; older ones say nothing about the link now. */
+  private static final Duration RATE_MEMORY = Duration.ofSeconds(2);
+
+  /** Products in the window of an undisturbed copy: what is on its way there and back. */
+  private static final double FULL = 2;
+
+  /**
+   * While guests miss: just enough above one that a link that became faster is noticed; the queue
+   * is a quarter of a round trip.
+   */
+  private static final double YIELDING = 1.25;
+
+  /**
+   * While guests miss for long, the full window is used for one of so many such times: a rate that
+   * was measured through a small window is never more than that window allows, and each next window
+   * would be smaller.
+   */
+  private static final Duration PROBE = Duration.ofMillis(250);
+
+  private static final int PROBE_EVERY = 8;
+
+  /** While the round trip is measured without a queue. */
+  private static final double DRAINED = 0.5;
+
+  /** A window is made of so many requests at least, so that the link is never without one. */
+  private static final int REQUESTS = 8;
+
+  private static final int MIN_REQUEST = 64 << 10;
+  private static final int MAX_REQUEST = 256 << 10;
+
+  /** What a guest reads ahead takes its turn before other misses: no more than a round trip. */
+  private static final long MIN_READ_AHEAD = 128 << 10;
+
+  private static final long MAX_READ_AHEAD = 1 << 20;
+
+  /** Share of a new answer in what is expected of the next one: the reciprocal. */
+  private static final double SMOOTHING = 8;
+
+  /** Least part of a request that is expected to travel: after zeroes data may follow. */
+  private static final double MIN_SHARE = 1.0 / 16;
 
   /** After a miss the guest likely misses again; this long the queue is kept short. */
   private static final Duration MISS_MEMORY = Duration.ofMillis(200);
@@ -35,6 +81,9 @@ public final class BulkLane {
    */
   static final Duration MAX_CAP_WAIT = Duration.ofMillis(200);
 
+  /** Bytes per second above which one thread's compression would rather slow the link down. */
+  private static final long FAST_LINK = 100_000_000;
+
   private final Loop loop;
   private final LongSupplier rttNanos;
   private final RateLimit limit;
@@ -42,8 +91,19 @@ public final class BulkLane {
 
   private long outstanding;
   private long delivered;
+  private final RttFloor rttFloor = new RttFloor();
+
+  /** As the round trip, from a request to its whole answer: with the time that both ends take. */
+  private final RttFloor answerFloor = new RttFloor();
+
+  private long answerTime;
   private long bestRate;
-  private long bestRateAt;
+  private long bestRateBefore;
+  private long bestRateSince;
+
+  /** Bytes on the wire per byte asked for, lately. */
+  private double share = 1;
+
   private long lastMissAt;
   private boolean missed;
   private boolean waking;
@@ -52,28 +112,41 @@ public final class BulkLane {
   /** The place of one request in the window. */
   public final class Slot {
     private final long bytes;
+    private final long expected;
     private final long sentAt = loop.nanoTime();
     private final long deliveredBefore = delivered;
     private boolean ended;
 
-    private Slot(long bytes) {
+    private Slot(long bytes, long expected) {
       this.bytes = bytes;
-      outstanding += bytes;
+      this.expected = expected;
+      outstanding += expected;
     }
 
     /**
      * The request ended.
      *
+     * @param answered bytes of the volume that were answered, zeroes included
      * @param received bytes that came over the wire for it
      */
-    public void end(long received) {
+    public void end(long answered, long received) {
       if (ended) {
         throw new IllegalStateException("slot ended twice");
       }
       ended = true;
-      outstanding -= bytes;
+      outstanding -= expected;
+      limit.giveBack(expected - received);
+      if (answered > 0) {
+        double weight = (double) answered / bytes / SMOOTHING;
+        share += ((double) received / answered - share) * weight;
+        share = Math.max(MIN_SHARE, Math.min(1, share));
+      }
       delivered += received;
-      sample(delivered - deliveredBefore, loop.nanoTime() - sentAt);
+      long now = loop.nanoTime();
+      if (answered == bytes) {
+        answerTime = answerFloor.nanos(now, now - sentAt);
+      }
+      sample(delivered - deliveredBefore, now - sentAt);
       wake();
     }
   }
@@ -89,19 +162,20 @@ public final class BulkLane {
    * may be one again.
    */
   public Slot reserve(long bytes, Runnable retry) {
-    if (outstanding > 0 && outstanding + bytes > window()) {
+    long expected = (long) Math.ceil(bytes * share);
+    if (outstanding > 0 && outstanding + expected > window()) {
       full = true;
       waiting.add(retry);
       return null;
     }
-    Duration wait = limit.take(bytes, loop.nanoTime());
+    Duration wait = limit.take(expected, loop.nanoTime());
     if (!wait.isZero()) {
       full = true;
       waiting.add(retry);
       loop.after(wait.compareTo(MAX_CAP_WAIT) < 0 ? wait : MAX_CAP_WAIT, this::wake);
       return null;
     }
-    return new Slot(bytes);
+    return new Slot(bytes, expected);
   }
 
   /** A guest waits for a block. */
@@ -110,24 +184,59 @@ public final class BulkLane {
     lastMissAt = loop.nanoTime();
   }
 
+  /** Best size of the next request: small ones on a slow link, so that its window has several. */
+  public int requestBytes() {
+    long part = window() / REQUESTS / MIN_REQUEST * MIN_REQUEST;
+    return (int) Math.max(MIN_REQUEST, Math.min(MAX_REQUEST, part));
+  }
+
+  /** Bytes that a sequential reader may be ahead: what the link brings in one round trip. */
+  public long readAheadBytes() {
+    return Math.max(MIN_READ_AHEAD, Math.min(MAX_READ_AHEAD, product()));
+  }
+
+  /** Whether the link is so slow that data should be compressed, and this node can unpack it. */
+  public boolean wantsCompression() {
+    return Compression.available() && rate() < FAST_LINK;
+  }
+
   /** Bytes that may be outstanding now. */
   long window() {
-    long rtt = rttNanos.getAsLong();
-    if (rtt == 0 || bestRate == 0) {
-      return MIN_WINDOW;
+    long product = product();
+    if (product == 0) {
+      return FIRST_WINDOW;
     }
-    double product = (double) bestRate * rtt / Duration.ofSeconds(1).toNanos();
-    boolean missing = missed && loop.nanoTime() - lastMissAt < MISS_MEMORY.toNanos();
-    return Math.max(MIN_WINDOW, Math.min(MAX_WINDOW, (long) (product * (missing ? 1 : 2))));
+    long now = loop.nanoTime();
+    boolean missing = missed && now - lastMissAt < MISS_MEMORY.toNanos();
+    boolean probing = Math.floorMod(now / PROBE.toNanos(), PROBE_EVERY) == 0;
+    boolean draining = rttFloor.draining(now) || answerFloor.draining(now);
+    double factor = draining ? DRAINED : missing && !probing ? YIELDING : FULL;
+    return Math.max(MIN_WINDOW, Math.min(MAX_WINDOW, (long) (product * factor)));
+  }
+
+  /**
+   * What is under way while the link is full without a queue, in bytes: its rate times the time of
+   * an answer, which is more than the round trip where an end is busy; 0 if unknown.
+   */
+  private long product() {
+    long rtt = rttFloor.nanos(loop.nanoTime(), rttNanos.getAsLong());
+    return (long) ((double) rate() * Math.max(rtt, answerTime) / Duration.ofSeconds(1).toNanos());
+  }
+
+  /** Bytes per second that the link brought at best lately. */
+  private long rate() {
+    return Math.max(bestRate, bestRateBefore);
   }
 
   private void sample(long bytes, long nanos) {
     long now = loop.nanoTime();
     long rate = (long) ((double) bytes * Duration.ofSeconds(1).toNanos() / Math.max(nanos, 1));
-    if (rate >= bestRate || now - bestRateAt > RATE_MEMORY.toNanos()) {
-      bestRate = rate;
-      bestRateAt = now;
+    if (now - bestRateSince > RATE_MEMORY.toNanos()) {
+      bestRateBefore = now - bestRateSince > 2 * RATE_MEMORY.toNanos() ? 0 : bestRate;
+      bestRate = 0;
+      bestRateSince = now;
     }
+    bestRate = Math.max(bestRate, rate);
   }
 
   /** There may be room: a slot was freed, time has passed, or the cap was changed. */

@@ -5,11 +5,15 @@ import com.google.protobuf.ByteString;
 import io.netty.buffer.ByteBuf;
 import io.vmferry.api.Epoch;
 import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.map.HeatCodec;
+import io.vmferry.relay.map.HeatRanks;
+import io.vmferry.relay.map.MalformedMapException;
 import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Heat;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Read;
@@ -35,8 +39,12 @@ public final class Origin {
 
   /** Receives the answer to one read, in ascending order, and then its end. */
   public interface Sink {
-    /** Checked data; the buffer is valid during the call. */
-    void data(long offset, ByteBuf payload);
+    /**
+     * Checked data; the buffer is valid during the call.
+     *
+     * @param onWire bytes that travelled for it
+     */
+    void data(long offset, ByteBuf data, int onWire);
 
     /** A range that reads as zeroes and was not sent. */
     void zeroes(long offset, int length);
@@ -61,14 +69,19 @@ public final class Origin {
     return link;
   }
 
-  /** Reads {@code length} bytes, at most {@link #MAX_READ}, from {@code offset}. */
-  public void read(Role role, long offset, int length, Sink sink) {
-    Read.Builder read = Read.newBuilder().setUuid(uuid).setOffset(offset).setLength(length);
+  /**
+   * Reads {@code length} bytes, at most {@link #MAX_READ}, from {@code offset}.
+   *
+   * @param compressed whether data may come compressed; only if {@link Compression#available}
+   */
+  public void read(Role role, long offset, int length, boolean compressed, Sink sink) {
+    Read.Builder read =
+        Read.newBuilder().setUuid(uuid).setOffset(offset).setLength(length).setZstd(compressed);
     if (epoch != null) {
       read.setEpoch(WireIds.epoch(epoch));
     }
     Frame request = Frame.newBuilder().setRead(read).build();
-    link.call(role, request, loop, new Answer(offset, offset + length, sink));
+    link.call(role, request, loop, new Answer(offset, offset + length, compressed, sink));
   }
 
   /** Receives a part of the list of holes. */
@@ -92,6 +105,60 @@ public final class Origin {
                     .setMaxExtents(MAX_HOLES))
             .build();
     link.call(Role.CONTROL, request, loop, new HoleAnswer(offset, size, sink));
+  }
+
+  /** Receives the answer to the question for heat. */
+  public interface HeatSink {
+    /** The regions by their last use; null with an error that says why they aren't known. */
+    void heat(HeatRanks heat, Exception error);
+  }
+
+  /** Asks what the guest used last, of a volume of {@code size} bytes. */
+  public void heat(long size, HeatSink sink) {
+    Frame request =
+        Frame.newBuilder()
+            .setHeat(Heat.newBuilder().setUuid(uuid).setEpoch(WireIds.epoch(epoch)))
+            .build();
+    link.call(Role.CONTROL, request, loop, new HeatAnswer(size, sink));
+  }
+
+  /** Decodes the answer to the question for heat. */
+  private final class HeatAnswer implements PeerLink.Answers {
+    private final long size;
+    private final HeatSink sink;
+    private HeatRanks heat;
+    private OriginException broken;
+
+    HeatAnswer(long size, HeatSink sink) {
+      this.size = size;
+      this.sink = sink;
+    }
+
+    @Override
+    public void frame(Frame answer, ByteBuf payload) {
+      if (answer.hasRefused()) {
+        broken = refused(answer.getRefused());
+        return;
+      }
+      if (!answer.hasHeatMap()) {
+        broken = brokenAnswer("sent " + answer.getBodyCase() + " as heat map");
+        return;
+      }
+      try {
+        heat = HeatCodec.decode(payload.duplicate(), size);
+      } catch (MalformedMapException e) {
+        broken = brokenAnswer("sent a heat map that can't be used (" + e.getMessage() + ")");
+      }
+    }
+
+    @Override
+    public void end(Exception error) {
+      if (error == null && broken == null && heat == null) {
+        broken = brokenAnswer("sent no heat map");
+      }
+      Exception why = error != null ? error : broken;
+      sink.heat(why == null ? heat : null, why);
+    }
   }
 
   /** Validates a list of holes. */
@@ -149,11 +216,13 @@ public final class Origin {
   /** Validates one read's answers. */
   private final class Answer implements PeerLink.Answers {
     private final long end;
+    private final boolean compressed;
     private final Sink sink;
     private long next;
     private OriginException broken;
 
-    Answer(long offset, long end, Sink sink) {
+    Answer(long offset, long end, boolean compressed, Sink sink) {
+      this.compressed = compressed;
       this.next = offset;
       this.end = end;
       this.sink = sink;
@@ -179,13 +248,35 @@ public final class Origin {
       } else if (extent.getZero()) {
         next += length;
         sink.zeroes(extent.getOffset(), (int) length);
+      } else if (extent.getZstd()) {
+        packed(extent, payload, (int) length);
       } else if (payload.readableBytes() != length) {
         broken = brokenAnswer("sent a piece whose length is not its payload's");
-      } else if (Crc32c.of(payload) != extent.getCrc32C()) {
+      } else {
+        data(extent, payload, payload.readableBytes());
+      }
+    }
+
+    private void packed(Extent extent, ByteBuf payload, int length) {
+      if (!compressed) {
+        broken = brokenAnswer("sent a compressed piece, which was not asked for");
+        return;
+      }
+      ByteBuf data = Compression.unpack(payload, length);
+      if (data == null) {
+        broken = brokenAnswer("sent a compressed piece that can't be unpacked at offset " + next);
+        return;
+      }
+      data(extent, data, payload.readableBytes());
+      data.release();
+    }
+
+    private void data(Extent extent, ByteBuf data, int onWire) {
+      if (Crc32c.of(data) != extent.getCrc32C()) {
         broken = brokenAnswer("sent a piece with a wrong checksum at offset " + next);
       } else {
-        next += length;
-        sink.data(extent.getOffset(), payload);
+        next += data.readableBytes();
+        sink.data(extent.getOffset(), data, onWire);
       }
     }
 

@@ -57,4 +57,11 @@ public final class RateLimit {
     tokens -= bytes;
     return Duration.ZERO;
   }
+
+  /** So many of the bytes taken did not travel after all; less than 0 if there were more. */
+  void giveBack(long bytes) {
+    if (bytesPerSecond != null) {
+      tokens += bytes;
+    }
+  }
 }

@@ -2,6 +2,7 @@
 package io.vmferry.relay.handover;
 
 import io.netty.buffer.ByteBuf;
+import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.PeerService.Responder;
@@ -10,20 +11,29 @@ import io.vmferry.relay.peer.wire.Frame;
 
 /**
  * Answers a read with extents: runs of blocks that are zero travel without payload, whether they
- * are holes in the file or not.
+ * are holes in the file or not. Data travels compressed where that is wanted and worth it.
  */
 final class ExtentSender {
+  /**
+   * Bytes per compressed piece: small enough to be unpacked between two guest requests, large
+   * enough to compress well.
+   */
+  private static final int PACKED_PIECE = 64 << 10;
+
   private final long offset;
   private final ByteBuf data;
   private final Responder responder;
+  private final Compression compression;
 
   /**
    * For one read.
    *
    * @param offset of the data's first byte in the volume
    * @param data released after {@link #send}
+   * @param compression null to send all as it is; otherwise {@link #send} runs on its thread
    */
-  ExtentSender(long offset, ByteBuf data, Responder responder) {
+  ExtentSender(long offset, ByteBuf data, Responder responder, Compression compression) {
+    this.compression = compression;
     this.offset = offset;
     this.data = data;
     this.responder = responder;
@@ -34,7 +44,8 @@ final class ExtentSender {
     for (int from = 0; from < length; ) {
       boolean zero = isZero(from, blockEnd(from));
       int to = blockEnd(from);
-      while (to < length && isZero(to, blockEnd(to)) == zero) {
+      int most = zero || compression == null ? length : Math.min(length, from + PACKED_PIECE);
+      while (to < most && isZero(to, blockEnd(to)) == zero) {
         to = blockEnd(to);
       }
       extent(from, to, zero);
@@ -72,6 +83,12 @@ final class ExtentSender {
     if (!zero) {
       payload = data.retainedSlice(data.readerIndex() + from, to - from);
       extent.setCrc32C(Crc32c.of(payload));
+      ByteBuf packed = compression == null ? null : compression.pack(payload);
+      if (packed != null) {
+        payload.release();
+        payload = packed;
+        extent.setZstd(true);
+      }
     }
     responder.answer(Frame.newBuilder().setExtent(extent), payload, to == data.readableBytes());
   }

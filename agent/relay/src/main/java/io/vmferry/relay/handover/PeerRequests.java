@@ -6,7 +6,9 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
+import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.Origin;
+import io.vmferry.relay.map.HeatCodec;
 import io.vmferry.relay.peer.PeerService;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
@@ -15,6 +17,8 @@ import io.vmferry.relay.peer.wire.Complete;
 import io.vmferry.relay.peer.wire.Detach;
 import io.vmferry.relay.peer.wire.Done;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Heat;
+import io.vmferry.relay.peer.wire.HeatMap;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Locate;
@@ -49,9 +53,15 @@ public final class PeerRequests implements PeerService {
   private final Peers peers;
   private final OwnerHandover handover;
   private final StandbyHandover standbyHandover;
+  private final Compression compression;
 
   public PeerRequests(
-      Volumes volumes, Peers peers, OwnerHandover handover, StandbyHandover standbyHandover) {
+      Volumes volumes,
+      Peers peers,
+      OwnerHandover handover,
+      StandbyHandover standbyHandover,
+      Compression compression) {
+    this.compression = compression;
     this.standbyHandover = standbyHandover;
     this.volumes = volumes;
     this.peers = peers;
@@ -73,6 +83,7 @@ public final class PeerRequests implements PeerService {
         case COMPLETE -> complete(peer, request.getComplete(), responder);
         case READ -> read(peer, request.getRead(), responder);
         case HOLES -> holes(peer, request.getHoles(), responder);
+        case HEAT -> heat(peer, request.getHeat(), responder);
         default ->
             throw new PeerRefusal(
                 Refused.Code.UNSUPPORTED, "this release does not know " + request.getBodyCase());
@@ -239,9 +250,19 @@ public final class PeerRequests implements PeerService {
           if (error != null) {
             refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));
           } else {
-            new ExtentSender(offset, data, responder).send();
+            send(request, data, responder);
           }
         });
+  }
+
+  private void send(Read request, ByteBuf data, Responder responder) {
+    long offset = request.getOffset();
+    boolean compress = request.getZstd() && data.readableBytes() >= Compression.MIN_BYTES;
+    if (!compress
+        || !compression.submit(
+            () -> new ExtentSender(offset, data, responder, compression).send())) {
+      new ExtentSender(offset, data, responder, null).send();
+    }
   }
 
   /**
@@ -313,6 +334,14 @@ public final class PeerRequests implements PeerService {
             responder.answer(Frame.newBuilder().setHoleList(list), null, true);
           }
         });
+  }
+
+  private void heat(String peer, Heat request, Responder responder) {
+    Volume volume = find(request.getUuid());
+    checkMayRead(peer, volume, WireIds.epoch(request.getEpoch()));
+    ByteBuf encoded = ByteBufAllocator.DEFAULT.buffer();
+    HeatCodec.encode(volume.heat().ranks(), encoded);
+    responder.answer(Frame.newBuilder().setHeatMap(HeatMap.getDefaultInstance()), encoded, true);
   }
 
   private Volume find(ByteString uuid) {

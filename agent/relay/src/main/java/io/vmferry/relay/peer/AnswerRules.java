@@ -21,6 +21,8 @@ final class AnswerRules {
           answer.getHoleList().getExtentsCount() % 2 != 0
               ? "HOLE_LIST with an offset that has no length"
               : payloadProblem(answer, payloadBytes);
+      // Its form is checked by who decodes it.
+      case HEAT_MAP -> null;
       case REFUSED, LOCATED, ATTACHED, DONE -> payloadProblem(answer, payloadBytes);
       default -> answer.getBodyCase() + " isn't an answer";
     };
@@ -39,6 +41,11 @@ final class AnswerRules {
     }
     if (extent.getOffset() < 0 || extent.getOffset() + length < 0) {
       return "EXTENT at offset " + Long.toUnsignedString(extent.getOffset());
+    }
+    if (extent.getZstd() && !extent.getZero()) {
+      return payloadBytes > 0 && payloadBytes < length
+          ? null
+          : "EXTENT of " + length + " bytes compressed to " + payloadBytes;
     }
     long expected = extent.getZero() ? 0 : length;
     return payloadBytes == expected

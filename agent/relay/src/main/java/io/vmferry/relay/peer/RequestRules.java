@@ -53,6 +53,7 @@ final class RequestRules {
       case TAKEOVER -> onlyOnControl(control, takeoverProblem(request.getTakeover()));
       case COMPLETE -> onlyOnControl(control, uuidProblem(request.getComplete().getUuid()));
       case HOLES -> onlyOnControl(control, holesProblem(request.getHoles()));
+      case HEAT -> onlyOnControl(control, uuidProblem(request.getHeat().getUuid()));
       case READ -> control ? "not on a CONTROL connection" : readProblem(request.getRead());
       default -> "not a request";
     };

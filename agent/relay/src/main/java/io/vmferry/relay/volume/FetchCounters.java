@@ -20,6 +20,7 @@ final class FetchCounters {
   private long background;
   private long holes;
   private long overwritten;
+  private long wire;
 
   FetchCounters(Loop loop) {
     this.loop = loop;
@@ -44,6 +45,15 @@ final class FetchCounters {
     overwritten += bytes;
   }
 
+  /** Bytes of data travelled, compressed or not; some may have come in vain. */
+  void wire(long bytes) {
+    wire += bytes;
+  }
+
+  long wire() {
+    return wire;
+  }
+
   long demand() {
     return demand;
   }
@@ -60,7 +70,7 @@ final class FetchCounters {
     return overwritten;
   }
 
-  /** Bytes per second that came over the wire lately. */
+  /** Bytes per second that were fetched lately, before compression. */
   long rate() {
     advance();
     long sum = 0;

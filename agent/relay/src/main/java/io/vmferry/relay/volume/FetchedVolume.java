@@ -3,7 +3,10 @@ package io.vmferry.relay.volume;
 
 import io.netty.buffer.ByteBuf;
 import io.vmferry.relay.copy.BulkLane;
+import io.vmferry.relay.copy.Compression;
+import io.vmferry.relay.copy.CopyOrder;
 import io.vmferry.relay.copy.Origin;
+import io.vmferry.relay.copy.ReadAhead;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
@@ -16,6 +19,8 @@ import java.time.Duration;
 import java.util.ArrayList;
 import java.util.Iterator;
 import java.util.List;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Brings an incomplete replica's missing blocks here: at once those that somebody waits for, in the
@@ -27,11 +32,13 @@ import java.util.List;
  * only.
  */
 final class FetchedVolume {
+  private static final Logger log = LoggerFactory.getLogger(FetchedVolume.class);
+
   /** Between two attempts after the origin refused, answered nonsense, or the disk was full. */
   private static final Duration RETRY = Duration.ofSeconds(1);
 
-  /** Background requests are smaller than the largest read, so that windows of a slow link work. */
-  private static final int BACKGROUND_READ = 256 << 10;
+  /** Blocks per request of a read-ahead: the first ones are here before the last ones are sent. */
+  private static final long AHEAD_READ = (64 << 10) / BlockGrid.BLOCK;
 
   /** What the fetching needs from its volume. */
   interface Host {
@@ -61,10 +68,12 @@ final class FetchedVolume {
 
   private final BlockMap inBackground;
 
-  private long cursor;
+  private final CopyOrder order;
+  private final ReadAhead readAhead;
   private long nextHoles;
   private boolean holesAsked;
   private boolean holesKnown;
+  private boolean heatAsked;
   private boolean diskFull;
   private boolean stopped;
   private boolean retrying;
@@ -90,6 +99,8 @@ final class FetchedVolume {
     this.counters = counters;
     this.loop = loop;
     this.host = host;
+    this.order = new CopyOrder(grid.blocks());
+    this.readAhead = new ReadAhead(grid.blocks());
     this.onDemand = HeapBlockMap.allClear(grid.blocks());
     this.inBackground = HeapBlockMap.allClear(grid.blocks());
   }
@@ -114,8 +125,19 @@ final class FetchedVolume {
       return;
     }
     lane.miss();
+    order.missed(from, to);
     waiters.add(new Waiter(from, to, then));
     demand(from, to);
+  }
+
+  /**
+   * A guest reads {@code [from, to)}, missing or not: what it will read next is fetched already.
+   */
+  void reading(long from, long to) {
+    ReadAhead.Portion ahead = readAhead.read(from, to, BlockGrid.blockAfter(lane.readAheadBytes()));
+    if (ahead != null && !stopped && !diskFull && origin.link().up()) {
+      fetchAhead(ahead.from(), ahead.to());
+    }
   }
 
   /** Blocks became held by a guest's write: who waited for them may go on. */
@@ -155,6 +177,7 @@ final class FetchedVolume {
     if (!holesKnown) {
       askForHoles(nextHoles);
     }
+    askForHeat();
     for (Waiter waiter : List.copyOf(waiters)) {
       demand(waiter.from, waiter.to);
     }
@@ -174,6 +197,24 @@ final class FetchedVolume {
       ask(Role.DEMAND, onDemand, block, end, null);
       block = held.nextMissing(end);
     }
+  }
+
+  /** As {@link #demand}, but what comes in the background anyway is not asked for again. */
+  private void fetchAhead(long from, long to) {
+    for (long block = nextToFetchAhead(from); block < to; ) {
+      long end = Math.min(Math.min(to, held.nextHeld(block)), onDemand.nextSet(block));
+      end = Math.min(Math.min(end, inBackground.nextSet(block)), block + AHEAD_READ);
+      ask(Role.DEMAND, onDemand, block, end, null);
+      block = nextToFetchAhead(end);
+    }
+  }
+
+  private long nextToFetchAhead(long from) {
+    long block = nextToCopy(from);
+    while (block < grid.blocks() && onDemand.get(block)) {
+      block = nextToCopy(onDemand.nextClear(block));
+    }
+    return block;
   }
 
   // ---- in the background
@@ -209,28 +250,44 @@ final class FetchedVolume {
         });
   }
 
+  /** Only the order depends on it: the copy doesn't wait, and does without if it is refused. */
+  private void askForHeat() {
+    if (heatAsked) {
+      return;
+    }
+    heatAsked = true;
+    origin.heat(
+        grid.size(),
+        (heat, error) -> {
+          if (heat != null) {
+            order.heat(heat);
+          } else if (error instanceof LinkDownException) {
+            heatAsked = false;
+          } else {
+            log.info("the copy goes without heat order: {}", error.getMessage());
+          }
+        });
+  }
+
   private void background() {
     while (!stopped && origin.link().up() && !waitsForLane && !retrying) {
       if (diskFull && inBackground.cardinality() > 0) {
         // One request is enough to find out whether there is space again.
         return;
       }
-      long from = nextToCopy(cursor);
-      if (from == grid.blocks() && cursor > 0) {
-        cursor = 0;
-        from = nextToCopy(0);
-      }
-      if (from == grid.blocks()) {
+      CopyOrder.Piece next = order.next(this::nextToCopy);
+      if (next == null) {
         return;
       }
-      long to = Math.min(held.nextHeld(from), inBackground.nextSet(from));
-      to = inFlight.nextStoring(from, Math.min(to, from + BACKGROUND_READ / BlockGrid.BLOCK));
+      long from = next.from();
+      long to = Math.min(next.to(), Math.min(held.nextHeld(from), inBackground.nextSet(from)));
+      to = Math.min(to, from + lane.requestBytes() / BlockGrid.BLOCK);
+      to = inFlight.nextStoring(from, to);
       BulkLane.Slot slot = lane.reserve(grid.bytes(from, to), this::laneIsFree);
       if (slot == null) {
         waitsForLane = true;
         return;
       }
-      cursor = to;
       ask(Role.BULK, inBackground, from, to, slot);
     }
   }
@@ -266,17 +323,22 @@ final class FetchedVolume {
         role,
         offset,
         length,
+        length >= Compression.MIN_BYTES && lane.wantsCompression(),
         new Origin.Sink() {
+          private long answered;
           private long received;
 
           @Override
-          public void data(long at, ByteBuf payload) {
-            received += payload.readableBytes();
+          public void data(long at, ByteBuf payload, int onWire) {
+            answered += payload.readableBytes();
+            received += onWire;
+            counters.wire(onWire);
             arrived(role, at, payload.readableBytes(), payload);
           }
 
           @Override
           public void zeroes(long at, int zeroes) {
+            answered += zeroes;
             arrived(role, at, zeroes, null);
           }
 
@@ -284,7 +346,7 @@ final class FetchedVolume {
           public void end(Exception error) {
             asked.clear(from, to);
             if (slot != null) {
-              slot.end(received);
+              slot.end(answered, received);
             }
             ended(error);
           }

@@ -5,6 +5,7 @@ import io.netty.buffer.ByteBuf;
 import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.map.BlockGrid;
+import io.vmferry.relay.map.HeatMap;
 import io.vmferry.relay.store.BlockFile;
 import java.io.IOException;
 
@@ -34,6 +35,7 @@ final class LocalIo {
   private final HeldBlocks held;
   private final FetchedVolume fetched;
   private final Replicas replicas;
+  private final HeatMap heat;
   private final InFlight inFlight;
   private final Durability durability;
   private final FetchCounters counters;
@@ -50,6 +52,7 @@ final class LocalIo {
       HeldBlocks held,
       FetchedVolume fetched,
       Replicas replicas,
+      HeatMap heat,
       InFlight inFlight,
       Durability durability,
       FetchCounters counters,
@@ -59,6 +62,7 @@ final class LocalIo {
     this.held = held;
     this.fetched = fetched;
     this.replicas = replicas;
+    this.heat = heat;
     this.inFlight = inFlight;
     this.durability = durability;
     this.counters = counters;
@@ -77,11 +81,17 @@ final class LocalIo {
   }
 
   private void read(GuestRequest request) {
+    heat.touch(request.offset, request.length);
     long from = BlockGrid.blockAt(request.offset);
     long to = BlockGrid.blockAfter(request.end());
     if (!held.has(from, to)) {
+      // First what the guest waits for, then what it will.
       fetched.require(from, to, () -> host.again(request));
+      fetched.reading(from, to);
       return;
+    }
+    if (fetched != null && !held.isComplete()) {
+      fetched.reading(from, to);
     }
     inFlight.begin();
     ByteBuf buffer = request.readReply().buffer();
@@ -96,6 +106,7 @@ final class LocalIo {
   }
 
   private void write(GuestRequest request) {
+    heat.touch(request.offset, request.length);
     change(
         request,
         BlockGrid.blockAt(request.offset),

@@ -84,7 +84,8 @@ final class PassThrough {
         readings.remove(this);
         request.succeed();
       } else {
-        owner.read(Role.DEMAND, request.offset + done(), Math.min(left, Origin.MAX_READ), this);
+        owner.read(
+            Role.DEMAND, request.offset + done(), Math.min(left, Origin.MAX_READ), false, this);
       }
     }
 
@@ -101,7 +102,7 @@ final class PassThrough {
     }
 
     @Override
-    public void data(long offset, ByteBuf payload) {
+    public void data(long offset, ByteBuf payload, int onWire) {
       if (usable()) {
         buffer.writeBytes(payload, payload.readerIndex(), payload.readableBytes());
       }

@@ -16,6 +16,7 @@ import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
+import io.vmferry.relay.map.HeatMap;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.store.BlockFile;
 import io.vmferry.relay.store.HeldJournal;
@@ -90,6 +91,7 @@ public final class Volume implements NbdExport {
   private final BlockFile file;
   private final LocalClients clients;
   private final Replicas replicas = new Replicas();
+  private final HeatMap heat;
   private final InFlight inFlight = new InFlight();
   private final InFlight peerReads = new InFlight();
   private final Queue<GuestRequest> parkedRequests = new ArrayDeque<>();
@@ -115,6 +117,7 @@ public final class Volume implements NbdExport {
     this.record = replica.record();
     this.grid = new BlockGrid(record.size());
     this.file = replica.file();
+    this.heat = new HeatMap(record.size());
     String name = record.name();
     this.clients =
         new LocalClients(
@@ -273,6 +276,11 @@ public final class Volume implements NbdExport {
   /** Whether a guest here waits for something to change. */
   public boolean hasParkedRequests() {
     return !parkedRequests.isEmpty();
+  }
+
+  /** What the guest used last here. */
+  public HeatMap heat() {
+    return heat;
   }
 
   /** The blocks this replica holds; a copy. */
@@ -471,7 +479,16 @@ public final class Volume implements NbdExport {
     if (isOwner() || isForked()) {
       localIo =
           new LocalIo(
-              grid, file, held, fetched, replicas, inFlight, durability, counters, new LocalHost());
+              grid,
+              file,
+              held,
+              fetched,
+              replicas,
+              heat,
+              inFlight,
+              durability,
+              counters,
+              new LocalHost());
     } else if (record.state() == VolumeState.STANDBY) {
       PeerLink owner = shared.links().apply(record.epoch().owner());
       passThrough =
@@ -697,6 +714,7 @@ public final class Volume implements NbdExport {
         counters.background(),
         counters.holes(),
         counters.overwritten(),
+        counters.wire(),
         rate,
         missing == 0 ? Long.valueOf(0) : rate == 0 ? null : Long.valueOf(missing / rate),
         fetched == null ? 0 : fetched.waiting());

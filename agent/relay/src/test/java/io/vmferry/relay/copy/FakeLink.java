@@ -2,12 +2,16 @@
 package io.vmferry.relay.copy;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufUtil;
 import io.netty.buffer.Unpooled;
+import io.vmferry.relay.map.HeatCodec;
+import io.vmferry.relay.map.HeatRanks;
 import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.LinkDownException;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.HeatMap;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Role;
@@ -67,6 +71,14 @@ public final class FakeLink implements PeerLink {
                   HoleList.newBuilder().setNextOffset(next).addAllExtents(List.of(pairs))));
     }
 
+    public void heat(HeatRanks heat) {
+      ByteBuf encoded = Unpooled.buffer();
+      HeatCodec.encode(heat, encoded);
+      frame(
+          Frame.newBuilder().setHeatMap(HeatMap.getDefaultInstance()),
+          ByteBufUtil.getBytes(encoded));
+    }
+
     public void refuse(Refused.Code code) {
       frame(Frame.newBuilder().setRefused(Refused.newBuilder().setCode(code).setMessage("no")));
     }
@@ -102,6 +114,11 @@ public final class FakeLink implements PeerLink {
   /** The one open call for holes. */
   public Call holesCall() {
     return open.stream().filter(call -> call.request.hasHoles()).findFirst().orElseThrow();
+  }
+
+  /** The one open call for heat. */
+  public Call heatCall() {
+    return open.stream().filter(call -> call.request.hasHeat()).findFirst().orElseThrow();
   }
 
   /** All open calls end with a loss. */

@@ -4,35 +4,48 @@ package io.vmferry.relay.copy;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.buffer.ByteBufUtil;
+import io.netty.buffer.Unpooled;
 import io.vmferry.api.Epoch;
+import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.LinkDownException;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Role;
 import io.vmferry.relay.sim.VirtualTime;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
 
 /** Nothing that is out of place, incomplete or altered is handed on as an answer. */
 final class OriginTest {
+  private static final int COMPRESSIBLE = 64 << 10;
+
   private final FakeLink link = new FakeLink("a");
   private final Origin origin =
       new Origin(link, new UUID(1, 2), new Epoch(2, "b"), new VirtualTime().new NodeLoop());
   private final List<String> log = new ArrayList<>();
   private Exception error;
   private int ends;
+  private int wire;
 
   private FakeLink.Call read(long offset, int length) {
+    return read(offset, length, false);
+  }
+
+  private FakeLink.Call read(long offset, int length, boolean compressed) {
     origin.read(
         Role.DEMAND,
         offset,
         length,
+        compressed,
         new Origin.Sink() {
           @Override
-          public void data(long at, ByteBuf payload) {
+          public void data(long at, ByteBuf payload, int onWire) {
             log.add("data " + at + "+" + payload.readableBytes());
+            wire += onWire;
           }
 
           @Override
@@ -144,6 +157,58 @@ final class OriginTest {
     FakeLink.Call call = read(0, 8);
     call.frame(FakeLink.extent(0, 8), new byte[4]);
     refused(call, "payload");
+  }
+
+  private static byte[] packed(byte[] data) {
+    ByteBuf packed = new Compression(Runnable::run).pack(Unpooled.wrappedBuffer(data));
+    byte[] bytes = ByteBufUtil.getBytes(packed);
+    packed.release();
+    return bytes;
+  }
+
+  private static void compressed(FakeLink.Call call, int length, int crc, byte... payload) {
+    call.frame(
+        Frame.newBuilder().setExtent(FakeLink.piece(0, length).setCrc32C(crc).setZstd(true)),
+        payload);
+  }
+
+  @Test
+  void unpacksWhatCameCompressed() {
+    byte[] data = new byte[COMPRESSIBLE];
+    Arrays.fill(data, (byte) 3);
+    byte[] payload = packed(data);
+    FakeLink.Call call = read(0, COMPRESSIBLE, true);
+    assertThat(call.request().getRead().getZstd()).isTrue();
+    compressed(call, COMPRESSIBLE, Crc32c.of(Unpooled.wrappedBuffer(data)), payload);
+    call.end();
+    assertThat(error).isNull();
+    assertThat(log).containsExactly("data 0+" + COMPRESSIBLE);
+    assertThat(wire).isEqualTo(payload.length).isLessThan(1000);
+  }
+
+  @Test
+  void refusesCompressedDataThatIsNotWhatItMustBe() {
+    byte[] data = new byte[COMPRESSIBLE];
+    byte[] payload = packed(data);
+    int crc = Crc32c.of(Unpooled.wrappedBuffer(data));
+    FakeLink.Call notAsked = read(0, COMPRESSIBLE);
+    compressed(notAsked, COMPRESSIBLE, crc, payload);
+    refused(notAsked, "not asked for");
+    for (int length : new int[] {COMPRESSIBLE - 1, COMPRESSIBLE + 1}) {
+      ends = 0;
+      FakeLink.Call wrongLength = read(0, length, true);
+      compressed(wrongLength, length, crc, payload);
+      refused(wrongLength, "can't be unpacked");
+    }
+    ends = 0;
+    FakeLink.Call noise = read(0, COMPRESSIBLE, true);
+    compressed(noise, COMPRESSIBLE, crc, new byte[] {1, 2, 3});
+    refused(noise, "can't be unpacked");
+    ends = 0;
+    FakeLink.Call wrongSum = read(0, COMPRESSIBLE, true);
+    compressed(wrongSum, COMPRESSIBLE, crc + 1, payload);
+    refused(wrongSum, "checksum");
+    assertThat(log).isEmpty();
   }
 
   @Test

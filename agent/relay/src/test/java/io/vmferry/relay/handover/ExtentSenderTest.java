@@ -5,10 +5,12 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
+import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
+import java.util.Arrays;
 import java.util.Random;
 import net.jqwik.api.ForAll;
 import net.jqwik.api.Property;
@@ -19,10 +21,14 @@ final class ExtentSenderTest {
   private static final int BLOCK = BlockGrid.BLOCK;
 
   private static Nodes.Answers send(long offset, byte[] content) {
+    return send(offset, content, null);
+  }
+
+  private static Nodes.Answers send(long offset, byte[] content, Compression compression) {
     Nodes.Answers answers = new Nodes.Answers();
     // Not at the buffer's beginning, as any caller might have it.
     ByteBuf data = Unpooled.directBuffer().writeZero(3).writeBytes(content).skipBytes(3);
-    new ExtentSender(offset, data, answers).send();
+    new ExtentSender(offset, data, answers, compression).send();
     assertThat(data.refCnt()).isZero();
     return answers;
   }
@@ -69,5 +75,26 @@ final class ExtentSenderTest {
         .extracting(frame -> frame.getExtent().getZero())
         .containsExactly(true, false, true);
     assertThat(answers.payloads.get(1)).hasSize(BLOCK);
+  }
+
+  @Test
+  void dataThatShrinksTravelsCompressedInPiecesAndOtherDataAsItIs() {
+    byte[] content = new byte[200 << 10];
+    Arrays.fill(content, 0, 64 << 10, (byte) 7);
+    byte[] noise = new byte[content.length - (64 << 10)];
+    new Random(1).nextBytes(noise);
+    System.arraycopy(noise, 0, content, 64 << 10, noise.length);
+    Nodes.Answers answers = send(0, content, new Compression(Runnable::run));
+
+    assertThat(answers.frames)
+        .extracting(frame -> frame.getExtent().getLength())
+        .containsExactly(64 << 10, 64 << 10, 64 << 10, 8 << 10);
+    assertThat(answers.frames)
+        .extracting(frame -> frame.getExtent().getZstd())
+        .containsExactly(true, false, false, false);
+    assertThat(answers.payloads.get(0).length).isLessThan(1000);
+    assertThat(answers.frames.get(0).getExtent().getCrc32C())
+        .as("of the data")
+        .isEqualTo(Crc32c.of(Unpooled.wrappedBuffer(content, 0, 64 << 10)));
   }
 }

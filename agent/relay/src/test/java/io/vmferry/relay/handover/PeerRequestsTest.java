@@ -6,11 +6,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.google.protobuf.ByteString;
 import io.netty.buffer.Unpooled;
 import io.vmferry.api.Epoch;
+import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.map.HeatCodec;
+import io.vmferry.relay.map.HeatRanks;
+import io.vmferry.relay.map.MalformedMapException;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Complete;
 import io.vmferry.relay.peer.wire.Detach;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Heat;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Locate;
@@ -18,7 +23,9 @@ import io.vmferry.relay.peer.wire.Ping;
 import io.vmferry.relay.peer.wire.Read;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.volume.Volume;
+import java.time.Duration;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
@@ -148,6 +155,31 @@ final class PeerRequestsTest {
     refused("b", holes(RELEASED, Nodes.SIZE + 1, 3), Refused.Code.BAD_REQUEST);
     assertThat(nodes.ask(nodes.a, "b", holes(RELEASED, Nodes.SIZE, 3)).only().getHoleList())
         .isEqualTo(HoleList.newBuilder().setNextOffset(Nodes.SIZE).build());
+  }
+
+  private Frame.Builder heat(Epoch epoch) {
+    return Frame.newBuilder()
+        .setHeat(Heat.newBuilder().setUuid(uuid).setEpoch(WireIds.epoch(epoch)));
+  }
+
+  @Test
+  void whoFetchesLearnsWhatTheGuestUsedLast() throws MalformedMapException {
+    NbdSession guest = Nodes.open(nodes.a.volume("vol"), 1);
+    Nodes.write(guest, 3 << 20, 1, 1);
+    Nodes.read(guest, (5 << 20) - 1, 2);
+    nodes.run(Duration.ofMillis(100));
+    guest.closed(true);
+    refused("b", heat(new Epoch(1, "a")), Refused.Code.WRONG_EPOCH);
+    nodes.move(nodes.b, "vol");
+    Nodes.Answers answers = nodes.ask(nodes.a, "b", heat(RELEASED));
+    assertThat(answers.only().hasHeatMap()).isTrue();
+    HeatRanks ranks = HeatCodec.decode(Unpooled.wrappedBuffer(answers.payloads.get(0)), Nodes.SIZE);
+    byte[] expected = new byte[32];
+    Arrays.fill(expected, HeatRanks.NEVER);
+    expected[12] = 0;
+    expected[19] = 0;
+    expected[20] = 0;
+    assertThat(ranks.ranks()).isEqualTo(expected);
   }
 
   @Test

@@ -12,6 +12,7 @@ import io.vmferry.relay.peer.wire.Done;
 import io.vmferry.relay.peer.wire.EpochId;
 import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Heat;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Locate;
@@ -41,7 +42,8 @@ class FrameRulesTest {
         request().setDetach(Detach.newBuilder().setUuid(UUID)).build(),
         request().setTakeover(takeover(UUID, EPOCH)).build(),
         request().setComplete(Complete.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build(),
-        request().setHoles(Holes.newBuilder().setUuid(UUID).setMaxExtents(1)).build());
+        request().setHoles(Holes.newBuilder().setUuid(UUID).setMaxExtents(1)).build(),
+        request().setHeat(Heat.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build());
   }
 
   @ParameterizedTest
@@ -76,7 +78,8 @@ class FrameRulesTest {
         request().setDetach(Detach.newBuilder().setUuid(SHORT_UUID)).build(),
         request().setTakeover(takeover(SHORT_UUID, EPOCH)).build(),
         request().setComplete(Complete.newBuilder().setUuid(SHORT_UUID)).build(),
-        request().setHoles(Holes.newBuilder().setUuid(SHORT_UUID).setMaxExtents(1)).build());
+        request().setHoles(Holes.newBuilder().setUuid(SHORT_UUID).setMaxExtents(1)).build(),
+        request().setHeat(Heat.newBuilder().setUuid(SHORT_UUID)).build());
   }
 
   @ParameterizedTest
@@ -127,6 +130,16 @@ class FrameRulesTest {
     assertThat(AnswerRules.problem(extent(0, 10, false), 9))
         .isEqualTo("EXTENT with a payload of 9 bytes instead of 10");
     assertThat(AnswerRules.problem(extent(0, 10, true), 10)).contains("instead of 0");
+  }
+
+  @Test
+  void aCompressedExtentIsShorterThanItsData() {
+    Frame packed =
+        request().setExtent(Extent.newBuilder().setOffset(0).setLength(10).setZstd(true)).build();
+    assertThat(AnswerRules.problem(packed, 9)).isNull();
+    assertThat(AnswerRules.problem(packed, 1)).isNull();
+    assertThat(AnswerRules.problem(packed, 0)).contains("10 bytes compressed to 0");
+    assertThat(AnswerRules.problem(packed, 10)).contains("10 bytes compressed to 10");
   }
 
   @Test

@@ -2,6 +2,7 @@
 package io.vmferry.relay.sim;
 
 import io.vmferry.api.GuestStatus;
+import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.handover.Attacher;
@@ -172,7 +173,8 @@ public final class SimNode {
             new OwnerHandover(
                 volumes,
                 volume -> CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm"))),
-            handover);
+            handover,
+            new Compression(life));
     departures = new Departures(volumes, peers, open);
     clientsAtPeers = new ClientsAtPeers(peers, life);
     promotion = new Promotion(volumes, peers);
