@@ -89,6 +89,7 @@ class VolumeTest extends CliFixture {
             overwritten: 0 B (0 bytes)
             on the wire: 256 MiB (268435456 bytes)
             rate:        47.7 MiB/s
+            waiting:     0 requests
             eta:         2:03
             waits for:   the link
             """);

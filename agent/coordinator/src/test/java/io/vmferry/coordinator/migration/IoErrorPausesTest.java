@@ -100,7 +100,7 @@ class IoErrorPausesTest extends CoordinatorFixture {
   }
 
   @ParameterizedTest
-  @EnumSource(names = {"PAUSED_MIGRATION", "PAUSED_POSTCOPY", "STARTING_UP", "OTHER", "SHUT_OFF"})
+  @EnumSource(names = {"PAUSED_POSTCOPY", "STARTING_UP", "OTHER", "SHUT_OFF"})
   void resumesNothingElse(DomainState state) {
     pausedByEvent();
     hypervisor.setState(VM, state);

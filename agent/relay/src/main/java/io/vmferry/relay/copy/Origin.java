@@ -267,8 +267,11 @@ public final class Origin {
         broken = brokenAnswer("sent a compressed piece that can't be unpacked at offset " + next);
         return;
       }
-      data(extent, data, payload.readableBytes());
-      data.release();
+      try {
+        data(extent, data, payload.readableBytes());
+      } finally {
+        data.release();
+      }
     }
 
     private void data(Extent extent, ByteBuf data, int onWire) {

@@ -2,6 +2,7 @@
 package io.vmferry.relay.crash;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.datatype.jsr310.JavaTimeModule;
 import io.vmferry.api.Epoch;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
@@ -32,7 +33,8 @@ final class CrashDisk implements VolumeStorage {
   static final Path DIRECTORY = Path.of("/volumes/vol");
   static final Path STATE = DIRECTORY.resolve("volume.state");
   private static final int MAX_STATE_BYTES = 1 << 16;
-  private static final JsonMapper JSON = new JsonMapper();
+  private static final JsonMapper JSON =
+      JsonMapper.builder().addModule(new JavaTimeModule()).build();
 
   private final MemoryFileOps ops;
   private MemoryBlockFile file;

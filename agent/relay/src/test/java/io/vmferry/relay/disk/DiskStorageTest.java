@@ -5,6 +5,7 @@ import static java.nio.charset.StandardCharsets.UTF_8;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import com.fasterxml.jackson.databind.json.JsonMapper;
+import com.fasterxml.jackson.datatype.jsr310.JavaTimeModule;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
 import io.vmferry.relay.map.BlockGrid;
@@ -228,7 +229,10 @@ final class DiskStorageTest {
         new DurableFile.Content(
             records[0].uuid(),
             records[0].epoch(),
-            new JsonMapper().writeValueAsBytes(List.of(records))));
+            JsonMapper.builder()
+                .addModule(new JavaTimeModule())
+                .build()
+                .writeValueAsBytes(List.of(records))));
   }
 
   @Test

@@ -313,6 +313,8 @@ final class PromotionTest {
     nodes.wire(true);
     nodes.until(() -> Nodes.state(nodes.c, "vol") == VolumeState.FORKED);
     nodes.until(() -> Nodes.state(nodes.a, "vol") == VolumeState.FORKED);
+    // b has noted that c is complete: nothing changes by itself any more.
+    nodes.until(() -> nodes.c.volume("vol").record().origin() == null);
 
     assertThat(refused(nodes.c, false)).contains("also owned by node a in epoch 3");
     nodes.await(promote(nodes.c, true));
