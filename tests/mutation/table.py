@@ -206,8 +206,8 @@ BLOCKS = (
     mutant(
         "checksum of a fetched piece is not looked at",
         "copy/Origin.java",
-        "} else if (Crc32c.of(payload) != extent.getCrc32C()) {",
-        "} else if (false) {",
+        "if (Crc32c.of(data) != extent.getCrc32C()) {",
+        "if (false) {",
         "copy.OriginTest",
     ),
     mutant(
@@ -334,8 +334,8 @@ HANDOVER = (
     mutant(
         "epoch is not incremented",
         "handover/OwnerHandover.java",
-        "released.add(record.released(record.epoch().next(peer)));",
-        "released.add(record.released(new Epoch(record.epoch().number(), peer)));",
+        "record.epoch().next(peer), volumes.shared().wallClock().instant()));",
+        "new Epoch(record.epoch().number(), peer), volumes.shared().wallClock().instant()));",
         "handover.OwnerHandoverTest",
         SIMULATION,
     ),
@@ -394,8 +394,8 @@ HANDOVER = (
     mutant(
         "guest requests are served during a handover",
         "volume/Volume.java",
-        "} else if (isOwner() && !parked) {",
-        "} else if (isOwner()) {",
+        "} else if (!parked && (isOwner() || isReadOfFork(request))) {",
+        "} else if (isOwner() || isReadOfFork(request)) {",
         "volume.LocalIoTest",
         SIMULATION,
     ),
