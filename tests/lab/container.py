@@ -18,9 +18,6 @@ SUITE = "bookworm"
 CACHE = TARGET / "debian"
 BARE = CACHE / f"{SUITE}.tar"
 
-# Both share the machine's apt sources, so what is installed is what the machine would install.
-MIRROR = "http://deb.debian.org/debian"
-
 TOOLS = {
     "/usr/sbin/debootstrap": "debootstrap",
     "/usr/bin/systemd-nspawn": "systemd-container",
@@ -186,6 +183,17 @@ class Container:
                 "sh", "-c", script, "container"]  # fmt: skip
 
 
+def _mirror():
+    """Where the machine's own apt has this suite from."""
+    command = ["apt-get", "indextargets", "--format", "$(RELEASE) $(SITE)", "Created-By: Packages"]
+    targets = subprocess.run(command, check=True, capture_output=True, text=True, env=ENVIRONMENT).stdout
+    for target in targets.splitlines():
+        release, _, site = target.partition(" ")
+        if release == SUITE:
+            return site.rstrip("/")
+    raise RuntimeError(f"apt has no source of Debian {SUITE} on this machine: run apt-get update, or add one")
+
+
 def _bare_system():
     """The archive of a minimal Debian, made once."""
     if BARE.exists():
@@ -193,15 +201,16 @@ def _bare_system():
     CACHE.mkdir(parents=True, exist_ok=True)
     fresh = CACHE / "fresh"
     shutil.rmtree(fresh, ignore_errors=True)
+    mirror = _mirror()
     try:
         subprocess.run(
-            ["debootstrap", "--variant=minbase", SUITE, fresh, MIRROR],
+            ["debootstrap", "--variant=minbase", SUITE, fresh, mirror],
             check=True, stdout=subprocess.DEVNULL, env=ENVIRONMENT,
         )  # fmt: skip
         sources = fresh / "etc/apt/sources.list"
         sources.write_text(
-            f"deb {MIRROR} {SUITE} main\ndeb {MIRROR} {SUITE}-updates main\n"
-            f"deb {MIRROR}-security {SUITE}-security main\n"
+            f"deb {mirror} {SUITE} main\ndeb {mirror} {SUITE}-updates main\n"
+            f"deb {mirror}-security {SUITE}-security main\n"
         )
         # Its apt must not delete what is kept for the next run.
         (fresh / "etc/apt/apt.conf.d/keep").write_text('APT::Keep-Downloaded-Packages "true";\n')
