@@ -7,6 +7,8 @@ import java.util.List;
 import java.util.concurrent.Executor;
 import java.util.concurrent.RejectedExecutionException;
 import java.util.function.LongSupplier;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The writes of one file that may wait: one after another on one disk thread at a time, all that
@@ -16,6 +18,7 @@ import java.util.function.LongSupplier;
  * <p>Loop only, but for {@link #run}.
  */
 final class WriteLane {
+  private static final Logger log = LoggerFactory.getLogger(WriteLane.class);
 
   /** Nanoseconds that a finished write may wait for the rest of its batch to be told. */
   static final long TELL_AFTER = 200_000;
@@ -124,7 +127,12 @@ final class WriteLane {
       }
     }
     for (Write write : batch.subList(from, to)) {
-      host.written(write.done, write.error, write.nanos);
+      try {
+        host.written(write.done, write.error, write.nanos);
+      } catch (RuntimeException e) {
+        // One broken callback must not leave the others of its batch unanswered.
+        log.error("a finished write was not told", e);
+      }
     }
   }
 }

@@ -297,6 +297,25 @@ final class DiskBlockFileTest {
   }
 
   @Test
+  void aBrokenCallbackLeavesNoOtherWriteUnanswered() {
+    unaskable();
+    file.force(note("force"));
+    ByteBuf bytes = random(4096, 7);
+    file.write(0, bytes, note("first"));
+    file.write(
+        4096,
+        bytes,
+        error -> {
+          throw new IllegalStateException("broken");
+        });
+    file.write(8192, bytes, note("last"));
+    settle();
+
+    assertThat(answers).containsExactly("force", "first", "last");
+    bytes.release();
+  }
+
+  @Test
   void oneFailedWriteOfManyFailsAlone() {
     unaskable();
     file.force(note("force"));
