@@ -133,23 +133,23 @@ ORDER_OF_BITS = (
     ),
     mutant(
         "volume is complete before its blocks are durable",
-        "volume/Volume.java",
-        """    durability.force(
-        forceError -> {
-          if (forceError != null) {
-            completing = false;
-            completeLater(forceError);
+        "volume/Completion.java",
+        """    host.force(
+        error -> {
+          if (error != null) {
+            underWay = false;
+            later(error);
             return;
           }
-          shared.commits().<VolumeRecord>submit(this::planCompletion, this::completed);
+          shared.commits().<VolumeRecord>submit(this::plan, this::committed);
         });
 """,
-        "    shared.commits().<VolumeRecord>submit(this::planCompletion, this::completed);\n",
+        "    shared.commits().<VolumeRecord>submit(this::plan, this::committed);\n",
         MATRIX,
     ),
     mutant(
         "journal is removed before the record says complete",
-        "volume/Volume.java",
+        "volume/Completion.java",
         "      shared.storage().commit(List.of(complete));\n",
         "      shared.storage().endFetching(complete);\n      shared.storage().commit(List.of(complete));\n",
         MATRIX,

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.relay.volume;
 
+import io.vmferry.api.VolumeStatus;
 import io.vmferry.relay.exec.Loop;
 import java.time.Duration;
 
@@ -50,34 +51,27 @@ final class FetchCounters {
     wire += bytes;
   }
 
-  long wire() {
-    return wire;
-  }
-
-  long demand() {
-    return demand;
-  }
-
-  long background() {
-    return background;
-  }
-
-  long holes() {
-    return holes;
-  }
-
-  long overwritten() {
-    return overwritten;
-  }
-
   /** Bytes per second that were fetched lately, before compression. */
-  long rate() {
+  private long rate() {
     advance();
     long sum = 0;
     for (long slot : slots) {
       sum += slot;
     }
     return sum / RATE_WINDOW.toSeconds();
+  }
+
+  /**
+   * What the control API shows.
+   *
+   * @param missing bytes
+   * @param waiting guest requests that wait for blocks
+   */
+  VolumeStatus.FetchStatus status(String origin, boolean up, long missing, int waiting) {
+    long rate = rate();
+    Long eta = missing == 0 ? Long.valueOf(0) : rate == 0 ? null : Long.valueOf(missing / rate);
+    return new VolumeStatus.FetchStatus(
+        origin, up, demand, background, holes, overwritten, wire, rate, eta, waiting);
   }
 
   private void count(long bytes) {

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.relay.volume;
 
+import io.vmferry.api.VolumeStatus;
+import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
-import java.util.Collections;
+import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 
@@ -46,7 +48,17 @@ final class Replicas {
     }
   }
 
-  Map<String, BlockMap> byNode() {
-    return Collections.unmodifiableMap(staleByNode);
+  /**
+   * What the control API shows.
+   *
+   * @param size of the volume, in bytes; its last block may be a part of one
+   */
+  List<VolumeStatus.ReplicaStatus> status(long size) {
+    return staleByNode.entrySet().stream()
+        .map(
+            each ->
+                new VolumeStatus.ReplicaStatus(
+                    each.getKey(), Math.min(each.getValue().cardinality() * BlockGrid.BLOCK, size)))
+        .toList();
   }
 }

@@ -96,6 +96,7 @@ public final class Volume implements NbdExport {
   private final InFlight peerReads = new InFlight();
   private final Queue<GuestRequest> parkedRequests = new ArrayDeque<>();
   private final List<Runnable> deferred = new ArrayList<>();
+  private final Completion completion;
 
   private VolumeRecord record;
   private HeldBlocks held;
@@ -105,7 +106,6 @@ public final class Volume implements NbdExport {
   private LocalIo localIo;
   private FetchCounters counters;
   private boolean parked;
-  private boolean completing;
   private Loop.Timer forceTimer;
   private String lastOrigin;
   private String trouble;
@@ -118,6 +118,7 @@ public final class Volume implements NbdExport {
     this.grid = new BlockGrid(record.size());
     this.file = replica.file();
     this.heat = new HeatMap(record.size());
+    this.completion = new Completion(shared, new CompletionHost());
     String name = record.name();
     this.clients =
         new LocalClients(
@@ -238,25 +239,7 @@ public final class Volume implements NbdExport {
 
   /** What a fork is and how to end it, for whoever meets it. */
   public String forkSentence() {
-    String name = record.name();
-    String self = record.epoch().owner();
-    return "volume "
-        + name
-        + " has two owners: node "
-        + self
-        + " in epoch "
-        + record.epoch().number()
-        + ", whose copy is parked, and node "
-        + record.rival().owner()
-        + " in epoch "
-        + record.rival().number()
-        + "; on node "
-        + self
-        + " save what is wanted with 'vmferry volume export "
-        + name
-        + " FILE', then 'vmferry volume delete "
-        + name
-        + "'";
+    return record.forkSentence();
   }
 
   /** Why the volume is stopped; null if it isn't. */
@@ -563,77 +546,8 @@ public final class Volume implements NbdExport {
     }
   }
 
-  private void completeLater(IOException error) {
-    brokenIfFailed(error);
-    if (failure == null) {
-      log.warn("volume {} is complete, but not durably: {}", record.name(), error.getMessage());
-      shared.loop().after(BACKGROUND_FORCE, this::completeIfFull);
-    }
-  }
-
   private void completeIfFull() {
-    if (held.isComplete() || !held.isFull() || completing || parked || failure != null) {
-      return;
-    }
-    completing = true;
-    durability.force(
-        forceError -> {
-          if (forceError != null) {
-            completing = false;
-            completeLater(forceError);
-            return;
-          }
-          shared.commits().<VolumeRecord>submit(this::planCompletion, this::completed);
-        });
-  }
-
-  private DiskTasks.Operation<VolumeRecord> planCompletion() {
-    if (parked || held.isComplete()) {
-      // A handover came first; whoever holds the volume then completes it.
-      return null;
-    }
-    VolumeRecord complete = record.completed();
-    return () -> {
-      shared.storage().commit(List.of(complete));
-      return complete;
-    };
-  }
-
-  private void completed(VolumeRecord complete, IOException error) {
-    completing = false;
-    if (error != null) {
-      completeLater(error);
-      return;
-    }
-    if (complete == null) {
-      completeIfFull();
-      return;
-    }
-    logTransition(complete);
-    record = complete;
-    deferred.addAll(fetched == null ? List.of() : fetched.stop());
-    fetched = null;
-    held.becomeComplete();
-    shared
-        .commits()
-        .<Void>submit(
-            () ->
-                record.held() != VolumeRecord.Held.ALL
-                    ? null
-                    : () -> {
-                      shared.storage().endFetching(complete);
-                      return null;
-                    },
-            (nothing, cleanupError) -> {
-              if (cleanupError != null) {
-                log.warn(
-                    "volume {}: the journal of held blocks could not be removed: {}",
-                    complete.name(),
-                    cleanupError.getMessage());
-              }
-            });
-    runAgain();
-    shared.events().complete(this);
+    completion.look();
   }
 
   private void logTransition(VolumeRecord to) {
@@ -664,6 +578,48 @@ public final class Volume implements NbdExport {
     }
   }
 
+  private final class CompletionHost implements Completion.Host {
+    @Override
+    public VolumeRecord record() {
+      return record;
+    }
+
+    @Override
+    public HeldBlocks held() {
+      return held;
+    }
+
+    @Override
+    public boolean stopped() {
+      return parked || failure != null;
+    }
+
+    @Override
+    public void force(Consumer<IOException> done) {
+      durability.force(done);
+    }
+
+    @Override
+    public void failed(IOException error) {
+      brokenIfFailed(error);
+    }
+
+    @Override
+    public void complete(VolumeRecord complete) {
+      logTransition(complete);
+      record = complete;
+      deferred.addAll(fetched == null ? List.of() : fetched.stop());
+      fetched = null;
+      held.becomeComplete();
+    }
+
+    @Override
+    public void tell() {
+      runAgain();
+      shared.events().complete(Volume.this);
+    }
+  }
+
   private final class FetchHost implements FetchedVolume.Host {
     @Override
     public void held() {
@@ -691,7 +647,7 @@ public final class Volume implements NbdExport {
         file.allocated(),
         held.bytes(),
         fetchStatus(),
-        replicaStatus(),
+        replicas.status(record.size()),
         record.completeAt(),
         record.completeSince(),
         waitingFor(),
@@ -705,31 +661,11 @@ public final class Volume implements NbdExport {
     if (lastOrigin == null) {
       return null;
     }
-    long rate = counters.rate();
-    long missing = record.size() - held.bytes();
-    return new VolumeStatus.FetchStatus(
+    return counters.status(
         lastOrigin,
         shared.links().apply(lastOrigin).up(),
-        counters.demand(),
-        counters.background(),
-        counters.holes(),
-        counters.overwritten(),
-        counters.wire(),
-        rate,
-        missing == 0 ? Long.valueOf(0) : rate == 0 ? null : Long.valueOf(missing / rate),
+        record.size() - held.bytes(),
         fetched == null ? 0 : fetched.waiting());
-  }
-
-  private List<VolumeStatus.ReplicaStatus> replicaStatus() {
-    List<VolumeStatus.ReplicaStatus> status = new ArrayList<>();
-    replicas
-        .byNode()
-        .forEach(
-            (node, stale) ->
-                status.add(
-                    new VolumeStatus.ReplicaStatus(
-                        node, Math.min(stale.cardinality() * BlockGrid.BLOCK, record.size()))));
-    return status;
   }
 
   private String waitingFor() {

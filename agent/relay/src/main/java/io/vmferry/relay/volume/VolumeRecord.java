@@ -229,6 +229,28 @@ public record VolumeRecord(
         });
   }
 
+  /** What a fork is and how to end it, for whoever meets it (FORKED only). */
+  String forkSentence() {
+    String self = epoch.owner();
+    return "volume "
+        + name
+        + " has two owners: node "
+        + self
+        + " in epoch "
+        + epoch.number()
+        + ", whose copy is parked, and node "
+        + rival.owner()
+        + " in epoch "
+        + rival.number()
+        + "; on node "
+        + self
+        + " save what is wanted with 'vmferry volume export "
+        + name
+        + " FILE', then 'vmferry volume delete "
+        + name
+        + "'";
+  }
+
   /**
    * The new owner reported that it holds everything. Told again, it stays complete since the first
    * time: what is kept for a while is not kept for ever.

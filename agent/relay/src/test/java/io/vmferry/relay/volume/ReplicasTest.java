@@ -3,6 +3,7 @@ package io.vmferry.relay.volume;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.vmferry.api.VolumeStatus;
 import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.HeapBlockMap;
 import org.junit.jupiter.api.Test;
@@ -44,6 +45,16 @@ final class ReplicasTest {
   void clearForgetsAll() {
     replicas.put("a", one);
     replicas.clear();
-    assertThat(replicas.byNode()).isEmpty();
+    assertThat(replicas.status(4096)).isEmpty();
+  }
+
+  @Test
+  void statusNeverExceedsTheSizeOfTheVolume() {
+    replicas.put("a", one);
+    replicas.mark(7, 8);
+    assertThat(replicas.status(7 * 4096 + 512))
+        .containsExactly(new VolumeStatus.ReplicaStatus("a", 4096));
+    replicas.mark(0, 8);
+    assertThat(replicas.status(7 * 4096 + 512).get(0).stale()).isEqualTo(7 * 4096 + 512);
   }
 }

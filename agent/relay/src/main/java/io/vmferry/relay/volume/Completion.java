@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.volume;
+
+import io.vmferry.relay.exec.DiskTasks;
+import java.io.IOException;
+import java.time.Duration;
+import java.util.List;
+import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * The end of fetch mode. When the last block is held, everything is forced, then the record says so
+ * durably, and only then is the journal of held blocks removed: a crash in between errs to
+ * fetching. A handover that comes first wins. Loop only.
+ */
+final class Completion {
+  private static final Logger log = LoggerFactory.getLogger(Completion.class);
+
+  /** Until a force or commit that failed, for want of space for example, is tried again. */
+  private static final Duration RETRY = Duration.ofSeconds(2);
+
+  /** The volume that becomes complete. */
+  interface Host {
+    VolumeRecord record();
+
+    HeldBlocks held();
+
+    /** Whether a handover or a failure stops it for now. */
+    boolean stopped();
+
+    /** Makes durable what was stored until now. */
+    void force(Consumer<IOException> done);
+
+    /** A force or commit failed; stops the volume if that can't be mended. */
+    void failed(IOException error);
+
+    /** The record says complete, durably. */
+    void complete(VolumeRecord complete);
+
+    /** Everybody may know now. */
+    void tell();
+  }
+
+  private final Volume.Shared shared;
+  private final Host host;
+  private boolean underWay;
+
+  Completion(Volume.Shared shared, Host host) {
+    this.shared = shared;
+    this.host = host;
+  }
+
+  /** Begins if the last block is held; to be called whenever that may have become true. */
+  void look() {
+    if (underWay || host.stopped() || host.held().isComplete() || !host.held().isFull()) {
+      return;
+    }
+    underWay = true;
+    host.force(
+        error -> {
+          if (error != null) {
+            underWay = false;
+            later(error);
+            return;
+          }
+          shared.commits().<VolumeRecord>submit(this::plan, this::committed);
+        });
+  }
+
+  private DiskTasks.Operation<VolumeRecord> plan() {
+    if (host.stopped() || host.held().isComplete()) {
+      // A handover came first; whoever holds the volume then completes it.
+      return null;
+    }
+    VolumeRecord complete = host.record().completed();
+    return () -> {
+      shared.storage().commit(List.of(complete));
+      return complete;
+    };
+  }
+
+  private void committed(VolumeRecord complete, IOException error) {
+    underWay = false;
+    if (error != null) {
+      later(error);
+    } else if (complete == null) {
+      look();
+    } else {
+      host.complete(complete);
+      removeJournal(complete);
+      host.tell();
+    }
+  }
+
+  private void later(IOException error) {
+    host.failed(error);
+    if (!host.stopped()) {
+      String name = host.record().name();
+      log.warn("volume {} is complete, but not durably: {}", name, error.getMessage());
+      shared.loop().after(RETRY, this::look);
+    }
+  }
+
+  /** Unless a new takeover has begun another journal meanwhile. */
+  private void removeJournal(VolumeRecord complete) {
+    shared
+        .commits()
+        .<Void>submit(
+            () ->
+                host.record().held() != VolumeRecord.Held.ALL
+                    ? null
+                    : () -> {
+                      shared.storage().endFetching(complete);
+                      return null;
+                    },
+            (nothing, error) -> {
+              if (error != null) {
+                log.warn(
+                    "volume {}: the journal of held blocks could not be removed: {}",
+                    complete.name(),
+                    error.getMessage());
+              }
+            });
+  }
+}
