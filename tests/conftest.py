@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of all tests that use the lab, and what is shown and kept of it when one fails."""
 
+import os
 import re
 import sys
 from pathlib import Path
@@ -9,9 +10,14 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
+# With `-n 2` two processes run tests, and each has its own lab. To be set before anything of the lab is imported.
+WORKER = os.environ.get("PYTEST_XDIST_WORKER")
+if WORKER:
+    os.environ["VMFERRY_LAB_DIR"] = f"/var/tmp/vmferry-lab-{WORKER}"
+
 from lab import timeline  # noqa: E402
 from lab.cluster import Cluster  # noqa: E402
-from lab.lab import Lab  # noqa: E402
+from lab.lab import Lab, missing_mount_points, remove_mount_points  # noqa: E402
 from lab.passthrough import Passthrough  # noqa: E402
 from lab.paths import TARGET  # noqa: E402
 from lab.relays import Relays  # noqa: E402
@@ -22,8 +28,20 @@ SHOWN_LINES = 80  # of the timeline, for a failed test
 def pytest_addoption(parser):
     parser.addoption("--partitions", choices=["sample", "whole"], default="sample", help="which partition cases to run")
     parser.addoption("--soak", action="store_true", help="also the short soak, which libvirt itself may end")
-    parser.addoption("--power-loss", action="store_true", help="also the power losses, whose nbdfuse may crash by itself")
     parser.addoption("--partition-seed", type=int, default=1, help="what the sample of partition cases is drawn from")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "alone: measures, or looks at the whole machine; not beside other tests")
+    config.mount_points = []
+    if config.getoption("numprocesses", None):  # the process that starts the others
+        config.mount_points = missing_mount_points()
+        for folder in config.mount_points:
+            os.mkdir(folder)
+
+
+def pytest_unconfigure(config):
+    remove_mount_points(config.mount_points)
 
 
 @pytest.fixture

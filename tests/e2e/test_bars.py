@@ -17,6 +17,8 @@ from lab.passthrough import Passthrough
 from lab.paths import TARGET
 from lab.vm import Vm
 
+pytestmark = pytest.mark.alone
+
 ROUND_TRIP_MS = 20
 RATE_MBIT = 400
 ROUNDS = 3

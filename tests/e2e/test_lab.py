@@ -18,6 +18,8 @@ from lab.verify import verify_image
 from lab.vm import Vm
 from lab.waiting import wait_for
 
+pytestmark = pytest.mark.alone
+
 MIB = 1 << 20
 BLOCK = 4096
 ODD_SIZE = 16 * MIB + 3 * 512  # no multiple of a block

@@ -10,12 +10,12 @@ PROGRAMS = TARGET / "programs"
 FLAGS = ["-O2", "-Wall", "-Wextra", "-Werror"]
 
 
-def compile_c(source, output, *flags):
+def compile_c(source, output, *flags, libraries=()):
     """Compiles tests/lab/SOURCE unless the result is newer than all C sources; returns the result's path."""
     result = PROGRAMS / output
     sources = [*LAB.rglob("*.c"), *LAB.rglob("*.h")]
     if result.exists() and result.stat().st_mtime > max(s.stat().st_mtime for s in sources):
         return result
     PROGRAMS.mkdir(parents=True, exist_ok=True)
-    subprocess.run(["gcc", *FLAGS, *flags, "-o", str(result), str(LAB / source)], check=True)
+    subprocess.run(["gcc", *FLAGS, *flags, "-o", str(result), str(LAB / source), *libraries], check=True)
     return result

@@ -110,7 +110,7 @@ class Lab:
         clear()
         RUNNING.mkdir(parents=True)
         owner = _identity(os.getpid()) if self._die_with_parent else None
-        folders = _missing_mount_points()
+        folders = missing_mount_points()
         self._state = {"owner": owner, "processes": {}, "hosts": {}, "made_folders": folders}
         self._write_state()
         for folder in folders:
@@ -138,19 +138,26 @@ def clear():
             os.kill(process["pid"], signal.SIGKILL)
     release_entries(set(state["hosts"].values()))
     wait_for(lambda: not _alive(state["processes"]), 10, "the lab's processes are gone")
-    for folder in reversed(state["made_folders"]):
+    remove_mount_points(state["made_folders"])
+    shutil.rmtree(RUNNING)
+    return True
+
+
+def remove_mount_points(folders):
+    for folder in reversed(folders):
         try:
             os.rmdir(folder)
         except FileNotFoundError:
             pass
         except OSError as problem:
             print(f"lab: {folder} was made as a mount point and stays: {problem}", file=sys.stderr)
-    shutil.rmtree(RUNNING)
-    return True
 
 
-def _missing_mount_points():
-    """A folder can only be replaced inside a host where there is one outside; returns those to be made."""
+def missing_mount_points():
+    """A folder can only be replaced inside a host where there is one outside; returns those to be made.
+
+    Where a mount point is removed, the mounts on it go in all namespaces: labs side by side must not each make their
+    own (conftest.py)."""
     paths = [path for folder in OWN_FOLDERS for path in (*reversed(Path(folder).parents), Path(folder))]
     return [str(path) for path in dict.fromkeys(paths) if not path.exists()]
 

@@ -24,10 +24,14 @@ NEEDED = {
     "/usr/lib/python3/dist-packages/nbd.py": "python3-libnbd",
     "/usr/lib/python3/dist-packages/pytest/__init__.py": "python3-pytest",
     "/usr/lib/python3/dist-packages/pytest_rerunfailures.py": "python3-pytest-rerunfailures",
+    "/usr/lib/python3/dist-packages/xdist/__init__.py": "python3-pytest-xdist",
     "/usr/bin/curl": "curl",  # vmferry's libvirt hook calls it
     "/usr/bin/strace": "strace",  # makes a disk fail
     "/usr/bin/java": "openjdk-17-jre-headless",
 }
+
+
+LOCK_TIMEOUT = 300  # seconds to wait for another apt, that of a test running beside this one for example
 
 
 def missing(needed):
@@ -44,10 +48,9 @@ def install_missing(needed=NEEDED):
         return
     print(f"lab: installing {', '.join(packages)}", flush=True)
     environment = {**os.environ, "DEBIAN_FRONTEND": "noninteractive"}
-    subprocess.run(["apt-get", "-qq", "update"], check=True, env=environment)
-    subprocess.run(
-        ["apt-get", "-qq", "install", "--no-install-recommends", "--yes", *packages], check=True, env=environment
-    )
+    apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}"]
+    subprocess.run([*apt, "update"], check=True, env=environment)
+    subprocess.run([*apt, "install", "--no-install-recommends", "--yes", *packages], check=True, env=environment)
 
 
 if __name__ == "__main__":
