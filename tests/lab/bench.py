@@ -14,6 +14,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -80,9 +81,11 @@ ROWS = [
 REFERENCE = "vmferry"
 FETCHING = "vmferry FETCHING"
 STANDBY = "vmferry STANDBY"
+STALE_MAP = "vmferry, stale map"  # SERVING, and another node keeps a replica
 NBDKIT = "nbdkit"
 QEMU = "qemu-nbd"
 FETCHING_BAR = 0.95  # of SERVING
+STALE_MAP_BAR = 0.99  # of SERVING without a replica elsewhere
 
 
 @dataclass
@@ -174,7 +177,7 @@ class Bench:
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         authority = Authority(folder / "authority")
         wanted = self.options.servers
-        modes = FETCHING in wanted or STANDBY in wanted
+        modes = not {FETCHING, STANDBY, STALE_MAP}.isdisjoint(wanted)
         ports = {"one": PEER_PORT, "two": PEER_PORT + 1}
         relays = {}
         for name in ("one", "two") if modes else ("one",):
@@ -190,25 +193,32 @@ class Bench:
         servers += self._plain_servers(folder, self.relay.data_file("bench"))
         self.servers = [server for server in servers if server.name in wanted]
 
-    def _other_states(self, owner, second):
-        wait_for(second.linked, 30, "the two relays are linked")
-        second.control.put("/v1/rate", {"bytesPerSecond": FROZEN})
-        for name in ("fetching", "standby"):
-            owner.create_volume(name, self.size + MISSING)
-            self._fill(owner.uri(name), extra=MISSING)
-            domain = f"00000000-0000-4000-8000-{len(name):012d}"
-            wait_for(lambda: self._unused(owner, name), 10, f"nobody has {name} open")  # noqa: B023
-            second.control.post("/v1/standbys", {"domain": domain, "volumes": [name], "owner": owner.name})
-            if name == "fetching":
-                second.control.post(f"/v1/takeovers/{domain}", None)
-                self._fill(second.uri(name))
-        if (second.state("fetching"), second.state("standby")) != ("FETCHING", "STANDBY"):
-            raise RuntimeError(f"the volumes are {second.state('fetching')} and {second.state('standby')}")
-        self._states = second
+    def _other_states(self, one, two):
+        wait_for(lambda: one.linked() and two.linked(), 30, "the two relays are linked")
+        self._attach("kept", two, one, take_over=True)
+        wait_for(lambda: one.state("kept") == "SERVING", PAGE_CACHE_TIMEOUT, "the copy of the volume is complete")
+        two.control.put("/v1/rate", {"bytesPerSecond": FROZEN})
+        self._attach("fetching", one, two, take_over=True)
+        self._fill(two.uri("fetching"))
+        self._attach("standby", one, two, take_over=False)
+        if (two.state("fetching"), two.state("standby")) != ("FETCHING", "STANDBY"):
+            raise RuntimeError(f"the volumes are {two.state('fetching')} and {two.state('standby')}")
+        self._states = two
         return [
-            Server(FETCHING, second.uri("fetching"), second.pid),
-            Server(STANDBY, second.uri("standby"), second.pid, read_only=True),
+            Server(FETCHING, two.uri("fetching"), two.pid),
+            Server(STANDBY, two.uri("standby"), two.pid, read_only=True),
+            Server(STALE_MAP, one.uri("kept"), one.pid),
         ]
+
+    def _attach(self, name, owner, other, take_over):
+        """A new volume full of data, with a standby at the other node, which may take it over."""
+        owner.create_volume(name, self.size + MISSING)
+        self._fill(owner.uri(name), extra=MISSING)
+        domain = str(uuid.uuid4())
+        wait_for(lambda: self._unused(owner, name), 10, f"nobody has {name} open")
+        other.control.post("/v1/standbys", {"domain": domain, "volumes": [name], "owner": owner.name})
+        if take_over:
+            other.control.post(f"/v1/takeovers/{domain}", None)
 
     @staticmethod
     def _unused(relay, name):
@@ -339,7 +349,8 @@ class Bench:
         )
 
     def _verdict(self, row):
-        """The bars of this row: against nbdkit as the row says, ahead of qemu-nbd always, FETCHING like SERVING."""
+        """The bars of this row: against nbdkit as the row says, ahead of qemu-nbd always, FETCHING like SERVING, and a stale
+        map for nothing."""
         missed = []
         against = self.ratio(row, REFERENCE, NBDKIT)
         if row.bar and against is not None and against < row.bar:
@@ -350,6 +361,9 @@ class Bench:
         fetching = self.ratio(row, FETCHING, REFERENCE)
         if fetching is not None and fetching < FETCHING_BAR:
             missed.append(f"FETCHING {FETCHING_BAR} × SERVING")
+        stale_map = self.ratio(row, STALE_MAP, REFERENCE)
+        if row.writes and stale_map is not None and stale_map < STALE_MAP_BAR:
+            missed.append(f"with a stale map {STALE_MAP_BAR} × without")
         return "MISSED: " + ", ".join(missed) if missed else "met"
 
     def _median(self, row, name):
@@ -374,7 +388,7 @@ def markdown(table):
 
 
 def parse(arguments):
-    everyone = [REFERENCE, FETCHING, STANDBY, NBDKIT, QEMU]
+    everyone = [REFERENCE, FETCHING, STANDBY, STALE_MAP, NBDKIT, QEMU]
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default %(default)s)")
     parser.add_argument("--warm-up", type=int, default=1, help="rounds before that don't (default %(default)s)")
