@@ -45,6 +45,13 @@ def mutant_of_two(name, file, changes, *tests):
 
 ORDER_OF_BITS = (
     mutant(
+        "guest of a full disk reads from the file what is not there",
+        "volume/ReadThrough.java",
+        "      if (held.has(block, block + 1)) {\n",
+        "      if (true) {\n",
+        "volume.FetchedVolumeTest",
+    ),
+    mutant(
         "fetched block counts as held before it is written",
         "volume/FetchedVolume.java",
         "    InFlight.Ticket ticket = inFlight.beginStore(from, to);\n",
