@@ -10,11 +10,13 @@ import io.vmferry.relay.handover.Locator.Found;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Replica;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeName;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
@@ -29,6 +31,12 @@ import org.slf4j.LoggerFactory;
  */
 public final class Attacher {
   private static final Logger log = LoggerFactory.getLogger(Attacher.class);
+
+  /** Between two looks at a volume that changes hands: a takeover takes some round trips. */
+  private static final Duration LOOK_AGAIN = Duration.ofMillis(200);
+
+  /** Looks before a volume without owner is taken for one: whoever asks waits for three seconds. */
+  private static final int LOOKS = 15;
 
   private final Volumes volumes;
   private final Peers peers;
@@ -47,7 +55,8 @@ public final class Attacher {
   }
 
   /**
-   * Attaches what isn't served here yet.
+   * Attaches what isn't served here yet. A volume that just changes hands is looked at again for
+   * some seconds.
    *
    * @return fails with a ProblemException that says why the domain can't run here
    */
@@ -62,6 +71,34 @@ public final class Attacher {
         throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
       }
     }
+    return look(request, LOOKS);
+  }
+
+  private CompletableFuture<Void> look(AttachStandby request, int looks) {
+    return lookOnce(request)
+        .handle(
+            (done, error) -> {
+              if (!(cause(error) instanceof ChangingHandsException changing)) {
+                return error == null
+                    ? CompletableFuture.<Void>completedFuture(null)
+                    : CompletableFuture.<Void>failedFuture(cause(error));
+              }
+              if (looks <= 1) {
+                return CompletableFuture.<Void>failedFuture(changing.getCause());
+              }
+              log.info("looking again in {} ms: {}", LOOK_AGAIN.toMillis(), changing.getMessage());
+              CompletableFuture<Void> later = new CompletableFuture<>();
+              volumes.shared().loop().after(LOOK_AGAIN, () -> later.complete(null));
+              return later.thenCompose(now -> look(request, looks - 1));
+            })
+        .thenCompose(result -> result);
+  }
+
+  private static Throwable cause(Throwable error) {
+    return error instanceof CompletionException ? error.getCause() : error;
+  }
+
+  private CompletableFuture<Void> lookOnce(AttachStandby request) {
     List<String> wanted =
         request.volumes().stream()
             .distinct()
@@ -119,26 +156,33 @@ public final class Attacher {
     for (Found each : owned) {
       chain = chain.thenCompose(previous -> attachOne(each, domain, made));
     }
-    return chain.whenComplete(
-        (done, error) -> {
-          if (error != null) {
-            made.forEach(this::undo);
-          }
-        });
+    return chain
+        .handle(
+            (done, error) ->
+                error == null
+                    ? CompletableFuture.<Void>completedFuture(null)
+                    : undo(made)
+                        .thenCompose(undone -> CompletableFuture.<Void>failedFuture(cause(error))))
+        .thenCompose(result -> result);
   }
 
-  private void undo(Volume volume) {
-    CompletableFuture<Void> unused =
-        standbys
-            .drop(volume)
-            .exceptionally(
-                error -> {
-                  log.warn(
-                      "volume {}: the standby could not be dropped: {}",
-                      volume.record().name(),
-                      error.getMessage());
-                  return null;
-                });
+  /** Completed when nothing is left behind, as far as that is possible. Never fails. */
+  private CompletableFuture<Void> undo(List<Volume> made) {
+    return CompletableFuture.allOf(
+        made.stream()
+            .map(
+                volume ->
+                    standbys
+                        .drop(volume)
+                        .exceptionally(
+                            error -> {
+                              log.warn(
+                                  "volume {}: the standby could not be dropped: {}",
+                                  volume.record().name(),
+                                  error.getMessage());
+                              return null;
+                            }))
+            .toArray(CompletableFuture[]::new));
   }
 
   private CompletableFuture<Void> attachOne(Found owned, UUID domain, List<Volume> made) {
@@ -186,17 +230,22 @@ public final class Attacher {
     };
   }
 
-  private static ProblemException refused(String name, String node, Throwable error) {
-    Throwable cause = error instanceof CompletionException ? error.getCause() : error;
-    Problem.Code code =
-        cause instanceof RefusedException ? Problem.Code.REFUSED : Problem.Code.OWNER_UNREACHABLE;
-    return new ProblemException(
-        code,
-        "volume "
-            + name
-            + " can't be attached to its owner, node "
-            + node
-            + ": "
-            + cause.getMessage());
+  private static RuntimeException refused(String name, String node, Throwable error) {
+    Throwable cause = cause(error);
+    RefusedException refused = cause instanceof RefusedException refusal ? refusal : null;
+    ProblemException problem =
+        new ProblemException(
+            refused != null ? Problem.Code.REFUSED : Problem.Code.OWNER_UNREACHABLE,
+            "volume "
+                + name
+                + " can't be attached to its owner, node "
+                + node
+                + ": "
+                + cause.getMessage());
+    // It was the owner a moment ago, or is about to become it.
+    boolean changing =
+        refused != null
+            && (refused.code() == Refused.Code.NOT_OWNER || refused.code() == Refused.Code.BUSY);
+    return changing ? new ChangingHandsException(problem) : problem;
   }
 }

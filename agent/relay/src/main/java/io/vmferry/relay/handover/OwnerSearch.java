@@ -73,6 +73,7 @@ final class OwnerSearch {
    * The owner to attach to; null if the volume is rightly served here already.
    *
    * @throws ProblemException that says why there is none
+   * @throws ChangingHandsException if there may be one soon
    */
   Found choose(String name, Answers answers, String hint) {
     Volume here = volumes.byName(name);
@@ -171,7 +172,7 @@ final class OwnerSearch {
     }
   }
 
-  private ProblemException ownerNotFound(String name, Answers answers, String hint) {
+  private RuntimeException ownerNotFound(String name, Answers answers, String hint) {
     if (!answers.unreachable().isEmpty()) {
       return new ProblemException(
           Problem.Code.OWNER_UNREACHABLE,
@@ -196,13 +197,16 @@ final class OwnerSearch {
         hint == null || peers.knows(hint)
             ? ""
             : " (the domain names node " + hint + ", which is not among the peers)";
-    return new ProblemException(
-        Problem.Code.OWNER_UNKNOWN,
-        "volume "
-            + name
-            + " is owned by none of "
-            + String.join(", ", answers.asked())
-            + hinted
-            + "; add the owner's node to the peers in vmferry.yaml, or create the volume");
+    ProblemException unknown =
+        new ProblemException(
+            Problem.Code.OWNER_UNKNOWN,
+            "volume "
+                + name
+                + " is owned by none of "
+                + String.join(", ", answers.asked())
+                + hinted
+                + "; add the owner's node to the peers in vmferry.yaml, or create the volume");
+    boolean exists = volumes.byName(name) != null || answers.of(name).findAny().isPresent();
+    return exists ? new ChangingHandsException(unknown) : unknown;
   }
 }
