@@ -208,7 +208,8 @@ def test_a_full_disk_holds_the_guest_until_there_is_room(cluster, small_disk):
         os.posix_fallocate(ballast.fileno(), 0, stat.f_bavail * stat.f_frsize - MIB)
     cluster.hurry(cluster.b)
     wait_for(lambda: "space" in (cluster.volume(cluster.b, volume)["waitingFor"] or ""), 30, "the copy has stopped")
-    # The guest is paused when a write of its own finds no space. All its threads may wait for missing blocks before.
+    # Its reads go on. It is paused when a write of its own finds no space, and again after each try of the agent.
+    wait_for(lambda: vm.state(cluster.b) == "paused (I/O error)", 60, "a write has found no space")
     assert cluster.volume(cluster.b, volume)["failure"] is None
     (small_disk / "ballast").unlink()
     cluster.await_state(cluster.b, volume, "SERVING")

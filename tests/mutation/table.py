@@ -45,6 +45,13 @@ def mutant_of_two(name, file, changes, *tests):
 
 ORDER_OF_BITS = (
     mutant(
+        "guest of a full disk reads from the file what is not there",
+        "volume/ReadThrough.java",
+        "      if (held.has(block, block + 1)) {\n",
+        "      if (true) {\n",
+        "volume.FetchedVolumeTest",
+    ),
+    mutant(
         "fetched block counts as held before it is written",
         "volume/FetchedVolume.java",
         "    InFlight.Ticket ticket = inFlight.beginStore(from, to);\n",
@@ -522,10 +529,25 @@ DURABLE_FILES = (
     mutant(
         "log of another checkpoint is believed",
         "store/HeldLog.java",
-        "if (file.length < HEADER_BYTES || !ByteBuffer.wrap(file, 0, HEADER_BYTES).equals(header)) {",
+        "if (file.length < RECORDS_AT || !ByteBuffer.wrap(file, 0, HEADER_BYTES).equals(header)) {",
         "if (file.length < HEADER_BYTES) {",
         MATRIX,
         "store.HeldJournalTest",
+    ),
+    mutant(
+        "damage to a durable record counts as an interrupted append",
+        "store/HeldLog.java",
+        "    if (forced > last) {\n",
+        "    if (forced < 0) {\n",
+        MATRIX,
+        "store.HeldJournalTest",
+    ),
+    mutant(
+        "record counts as durable before it is forced",
+        "store/HeldJournal.java",
+        "    writeRecord(HeldLog.record(logHeader, logRecords + 1, map));\n    logRecords++;\n    mark(logRecords);\n",
+        "    logRecords++;\n    mark(logRecords);\n    writeRecord(HeldLog.record(logHeader, logRecords, map));\n",
+        "store.HeldJournalCrashTest",
     ),
     mutant(
         "missing record in the middle of the journal is overlooked",

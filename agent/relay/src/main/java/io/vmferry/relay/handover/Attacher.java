@@ -6,29 +6,22 @@ import io.vmferry.api.Epoch;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.VolumeState;
-import io.vmferry.api.VolumeStatus;
-import io.vmferry.relay.handover.Locator.Answers;
 import io.vmferry.relay.handover.Locator.Found;
-import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Replica;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeName;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
+import java.time.Duration;
 import java.util.ArrayList;
-import java.util.Collection;
-import java.util.Comparator;
 import java.util.List;
-import java.util.Set;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
-import java.util.function.Supplier;
-import java.util.stream.Collectors;
-import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -39,22 +32,31 @@ import org.slf4j.LoggerFactory;
 public final class Attacher {
   private static final Logger log = LoggerFactory.getLogger(Attacher.class);
 
+  /** Between two looks at a volume that changes hands: a takeover takes some round trips. */
+  private static final Duration LOOK_AGAIN = Duration.ofMillis(200);
+
+  /** Looks before a volume without owner is taken for one: whoever asks waits for three seconds. */
+  private static final int LOOKS = 15;
+
   private final Volumes volumes;
   private final Peers peers;
-  private final Forks forks;
-  private final OpenTakeovers open;
-  private final Locator locator;
+  private final OwnerSearch owners;
+  private final SpaceCheck space;
+  private final StandbyRecords records;
+  private final StandbyDrop standbys;
 
   public Attacher(Volumes volumes, Peers peers, Forks forks, OpenTakeovers open) {
     this.volumes = volumes;
     this.peers = peers;
-    this.forks = forks;
-    this.open = open;
-    this.locator = new Locator(volumes.shared().loop());
+    this.owners = new OwnerSearch(volumes, peers, forks);
+    this.space = new SpaceCheck(volumes, peers);
+    this.records = new StandbyRecords(volumes);
+    this.standbys = new StandbyDrop(volumes, open, records);
   }
 
   /**
-   * Attaches what isn't served here yet.
+   * Attaches what isn't served here yet. A volume that just changes hands is looked at again for
+   * some seconds.
    *
    * @return fails with a ProblemException that says why the domain can't run here
    */
@@ -69,26 +71,55 @@ public final class Attacher {
         throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
       }
     }
+    return look(request, LOOKS);
+  }
+
+  private CompletableFuture<Void> look(AttachStandby request, int looks) {
+    return lookOnce(request)
+        .handle(
+            (done, error) -> {
+              if (!(cause(error) instanceof ChangingHandsException changing)) {
+                return error == null
+                    ? CompletableFuture.<Void>completedFuture(null)
+                    : CompletableFuture.<Void>failedFuture(cause(error));
+              }
+              if (looks <= 1) {
+                return CompletableFuture.<Void>failedFuture(changing.getCause());
+              }
+              log.info("looking again in {} ms: {}", LOOK_AGAIN.toMillis(), changing.getMessage());
+              CompletableFuture<Void> later = new CompletableFuture<>();
+              volumes.shared().loop().after(LOOK_AGAIN, () -> later.complete(null));
+              return later.thenCompose(now -> look(request, looks - 1));
+            })
+        .thenCompose(result -> result);
+  }
+
+  private static Throwable cause(Throwable error) {
+    return error instanceof CompletionException ? error.getCause() : error;
+  }
+
+  private CompletableFuture<Void> lookOnce(AttachStandby request) {
     List<String> wanted =
         request.volumes().stream()
             .distinct()
-            .filter(name -> mustAsk(name, request.owner()))
+            .filter(name -> owners.mustAsk(name, request.owner()))
             .toList();
     if (wanted.isEmpty()) {
       noteDomain(request);
       return CompletableFuture.completedFuture(null);
     }
-    return locate(wanted, request.owner())
+    return owners
+        .locate(wanted, request.owner())
         .thenCompose(
             answers -> {
               List<Found> owned = new ArrayList<>();
               for (String name : wanted) {
-                Found found = choose(name, answers, request.owner());
+                Found found = owners.choose(name, answers, request.owner());
                 if (found != null) {
                   owned.add(found);
                 }
               }
-              return checkSpace(owned).thenCompose(ok -> attachAll(owned, request.domain()));
+              return space.check(owned).thenCompose(ok -> attachAll(owned, request.domain()));
             })
         // Not before: a volume here that only has the name of the one wanted is none of its.
         .thenRun(() -> noteDomain(request));
@@ -116,278 +147,7 @@ public final class Attacher {
    * volumes in other states stay.
    */
   public CompletableFuture<Void> drop(UUID domain) {
-    List<CompletableFuture<Void>> drops = new ArrayList<>();
-    for (Volume standby : volumes.standbysOf(domain)) {
-      if (standby.clients() > 0) {
-        throw new ProblemException(
-            Problem.Code.IN_USE,
-            "volume "
-                + standby.record().name()
-                + " is still open here ("
-                + standby.describeClients()
-                + "); it can be dropped when that has ended");
-      }
-      drops.add(drop(standby));
-    }
-    return CompletableFuture.allOf(drops.toArray(CompletableFuture[]::new));
-  }
-
-  private CompletableFuture<Void> drop(Volume standby) {
-    return open.close(standby).thenCompose(closed -> dropClosed(standby));
-  }
-
-  private CompletableFuture<Void> dropClosed(Volume standby) {
-    if (standby.record().held() == VolumeRecord.Held.NONE) {
-      return volumes.delete(standby, () -> noLongerDroppable(standby));
-    }
-    CompletableFuture<Void> dropped = new CompletableFuture<>();
-    change(
-        standby,
-        () -> {
-          boolean droppable = standby.record().state() == VolumeState.STANDBY;
-          return droppable && !open.isOpen(standby) ? standby.record().dropped() : null;
-        },
-        dropped);
-    return dropped;
-  }
-
-  private ProblemException noLongerDroppable(Volume standby) {
-    return standby.record().state() == VolumeState.STANDBY && !open.isOpen(standby)
-        ? null
-        : new ProblemException(
-            Problem.Code.REFUSED,
-            "volume " + standby.record().name() + " was taken over meanwhile; nothing to drop");
-  }
-
-  /** Whether somebody else may own the volume. */
-  private boolean mustAsk(String name, String hint) {
-    Volume here = volumes.byName(name);
-    boolean hintElsewhere = hint != null && !hint.equals(peers.self()) && !overruled(here, hint);
-    return here == null || !here.isOwner() || hintElsewhere;
-  }
-
-  /** An operator promoted the replica here over that very owner: the domain's XML is older. */
-  private static boolean overruled(Volume here, String hint) {
-    return here != null
-        && here.record().promotedOver() != null
-        && here.record().promotedOver().owner().equals(hint);
-  }
-
-  private CompletableFuture<Answers> locate(List<String> names, String hint) {
-    if (hint != null && peers.knows(hint)) {
-      return ask(List.of(peers.link(hint)), names)
-          .thenCompose(
-              answers ->
-                  names.stream().allMatch(name -> answers.owner(name) != null)
-                          || !answers.unreachable().isEmpty()
-                      ? CompletableFuture.completedFuture(answers)
-                      : ask(peers.links(), names));
-    }
-    return ask(peers.links(), names);
-  }
-
-  private CompletableFuture<Answers> ask(Collection<PeerLink> links, List<String> names) {
-    return locator
-        .ask(links, names)
-        .thenApply(
-            answers -> {
-              answers.found().forEach(forks::met);
-              return answers;
-            });
-  }
-
-  /** The owner to attach to; null if the volume is rightly served here already. */
-  private Found choose(String name, Answers answers, String hint) {
-    Volume here = volumes.byName(name);
-    Found found = answers.owner(name);
-    if (found == null && here != null && here.record().state() == VolumeState.RELEASED) {
-      // It was released to a node that may not have got the answer: that node is reminded.
-      found = answers.otherAt(name, here.record().epoch().owner());
-    }
-    if (found == null) {
-      if (here != null && here.isOwner() && answers.unreachable().isEmpty()) {
-        return null;
-      }
-      throw ownerNotFound(name, answers, hint);
-    }
-    if (here == null || !here.isOwner()) {
-      checkNoFork(name, answers);
-    }
-    if (here == null) {
-      return found;
-    }
-    VolumeRecord record = here.record();
-    if (!record.uuid().equals(WireIds.uuid(found.replica().getUuid()))) {
-      throw new ProblemException(
-          Problem.Code.NAME_TAKEN,
-          "another volume named "
-              + name
-              + " is already on node "
-              + peers.self()
-              + "; rename or delete one of the two");
-    }
-    if (here.isOwner()) {
-      if (record.epoch().number() > found.number()) {
-        return null;
-      }
-      throw new ProblemException(
-          Problem.Code.REFUSED,
-          "volume "
-              + name
-              + " has two owners: node "
-              + peers.self()
-              + " in epoch "
-              + record.epoch().number()
-              + " and node "
-              + found.node()
-              + " in epoch "
-              + found.number()
-              + "; export both and keep the one you want");
-    }
-    boolean readByAnother =
-        record.held() != VolumeRecord.Held.NONE
-            && record.completeAt() == null
-            && !record.epoch().owner().equals(found.node());
-    if (readByAnother) {
-      throw new ProblemException(
-          Problem.Code.REFUSED,
-          "node "
-              + record.epoch().owner()
-              + " still copies volume "
-              + name
-              + " from node "
-              + peers.self()
-              + "; try again when it is complete");
-    }
-    if (record.origin() != null && record.held() == VolumeRecord.Held.JOURNAL) {
-      throw new ProblemException(
-          Problem.Code.REFUSED,
-          "node "
-              + peers.self()
-              + " still copies volume "
-              + name
-              + " from node "
-              + record.origin().node()
-              + "; try again when it is complete");
-    }
-    return found;
-  }
-
-  /**
-   * Which of two owners the guest goes with can't be known here: a guest's memory together with the
-   * other one's disk would be ruin.
-   */
-  private static void checkNoFork(String name, Answers answers) {
-    List<Found> owners = answers.of(name).filter(Found::isOwner).toList();
-    boolean tie = owners.stream().map(Found::number).distinct().count() < owners.size();
-    List<Found> parked = answers.of(name).filter(each -> each.is(VolumeState.FORKED)).toList();
-    if (tie || !parked.isEmpty()) {
-      throw new ProblemException(
-          Problem.Code.REFUSED,
-          "volume "
-              + name
-              + " has two owners: "
-              + Stream.concat(owners.stream(), parked.stream())
-                  .map(each -> "node " + each.node() + " in epoch " + each.number())
-                  .collect(Collectors.joining(" and "))
-              + "; 'vmferry status' on the node whose copy is parked says what to do");
-    }
-  }
-
-  private ProblemException ownerNotFound(String name, Answers answers, String hint) {
-    if (!answers.unreachable().isEmpty()) {
-      return new ProblemException(
-          Problem.Code.OWNER_UNREACHABLE,
-          "volume "
-              + name
-              + " can't be reached from node "
-              + peers.self()
-              + ": no answer from "
-              + String.join(", ", answers.unreachable())
-              + "; check that relay and the way to it");
-    }
-    if (answers.asked().isEmpty()) {
-      return new ProblemException(
-          Problem.Code.OWNER_UNKNOWN,
-          "volume "
-              + name
-              + " is not on node "
-              + peers.self()
-              + ", which has no peers to ask; add them to vmferry.yaml");
-    }
-    String hinted =
-        hint == null || peers.knows(hint)
-            ? ""
-            : " (the domain names node " + hint + ", which is not among the peers)";
-    return new ProblemException(
-        Problem.Code.OWNER_UNKNOWN,
-        "volume "
-            + name
-            + " is owned by none of "
-            + String.join(", ", answers.asked())
-            + hinted
-            + "; add the owner's node to the peers in vmferry.yaml, or create the volume");
-  }
-
-  private CompletableFuture<Void> checkSpace(List<Found> owned) {
-    long needed = 0;
-    for (Found each : owned) {
-      Volume here = volumes.byName(each.replica().getName());
-      long has = here == null ? 0 : here.status().allocated();
-      needed += Math.max(0, each.replica().getAllocated() - has);
-    }
-    long need = needed;
-    CompletableFuture<Void> checked = new CompletableFuture<>();
-    volumes
-        .shared()
-        .tasks()
-        .run(
-            () -> volumes.shared().storage().freeBytes(),
-            (free, error) -> {
-              if (error != null) {
-                checked.completeExceptionally(
-                    Volumes.storageProblem("the free space on this node is unknown", error));
-              } else if (free < need) {
-                checked.completeExceptionally(
-                    new ProblemException(
-                        Problem.Code.NO_SPACE,
-                        "node "
-                            + peers.self()
-                            + " has "
-                            + (free >> 20)
-                            + " MiB free for volumes and "
-                            + (need >> 20)
-                            + " MiB are needed; "
-                            + howToMakeRoom(owned)
-                            + "choose another node"));
-              } else {
-                checked.complete(null);
-              }
-            });
-    return checked;
-  }
-
-  /** Retained copies are a convenience: whoever is refused because of them should know. */
-  private String howToMakeRoom(List<Found> owned) {
-    Set<String> wanted =
-        owned.stream().map(each -> each.replica().getName()).collect(Collectors.toSet());
-    List<VolumeStatus> copies =
-        volumes.all().stream()
-            .filter(volume -> volume.record().state() == VolumeState.RELEASED)
-            .filter(volume -> volume.record().completeAt() != null && volume.clients() == 0)
-            .filter(volume -> !wanted.contains(volume.record().name()))
-            .map(Volume::status)
-            .sorted(Comparator.comparingLong(VolumeStatus::allocated).reversed())
-            .toList();
-    if (copies.isEmpty()) {
-      return "free some or ";
-    }
-    long held = copies.stream().mapToLong(VolumeStatus::allocated).sum();
-    return "copies of volumes that are complete elsewhere hold "
-        + (held >> 20)
-        + " MiB: delete the largest with 'vmferry volume delete "
-        + copies.get(0).name()
-        + "', or ";
+    return standbys.drop(domain);
   }
 
   private CompletableFuture<Void> attachAll(List<Found> owned, UUID domain) {
@@ -396,25 +156,33 @@ public final class Attacher {
     for (Found each : owned) {
       chain = chain.thenCompose(previous -> attachOne(each, domain, made));
     }
-    return chain.whenComplete(
-        (done, error) -> {
-          if (error != null) {
-            made.forEach(this::undo);
-          }
-        });
+    return chain
+        .handle(
+            (done, error) ->
+                error == null
+                    ? CompletableFuture.<Void>completedFuture(null)
+                    : undo(made)
+                        .thenCompose(undone -> CompletableFuture.<Void>failedFuture(cause(error))))
+        .thenCompose(result -> result);
   }
 
-  private void undo(Volume volume) {
-    CompletableFuture<Void> unused =
-        drop(volume)
-            .exceptionally(
-                error -> {
-                  log.warn(
-                      "volume {}: the standby could not be dropped: {}",
-                      volume.record().name(),
-                      error.getMessage());
-                  return null;
-                });
+  /** Completed when nothing is left behind, as far as that is possible. Never fails. */
+  private CompletableFuture<Void> undo(List<Volume> made) {
+    return CompletableFuture.allOf(
+        made.stream()
+            .map(
+                volume ->
+                    standbys
+                        .drop(volume)
+                        .exceptionally(
+                            error -> {
+                              log.warn(
+                                  "volume {}: the standby could not be dropped: {}",
+                                  volume.record().name(),
+                                  error.getMessage());
+                              return null;
+                            }))
+            .toArray(CompletableFuture[]::new));
   }
 
   private CompletableFuture<Void> attachOne(Found owned, UUID domain, List<Volume> made) {
@@ -437,13 +205,10 @@ public final class Attacher {
             confirmed -> {
               Epoch epoch = WireIds.epoch(confirmed.getEpoch());
               if (here != null) {
-                CompletableFuture<Void> attached = new CompletableFuture<>();
-                boolean wasReleased = here.record().state() == VolumeState.RELEASED;
-                change(here, () -> standbyAgain(here.record(), epoch, domain), attached);
-                if (wasReleased) {
+                if (here.record().state() == VolumeState.RELEASED) {
                   made.add(here);
                 }
-                return attached;
+                return records.change(here, () -> standbyAgain(here.record(), epoch, domain));
               }
               return volumes
                   .add(
@@ -465,46 +230,22 @@ public final class Attacher {
     };
   }
 
-  private void change(
-      Volume volume, Supplier<VolumeRecord> change, CompletableFuture<Void> result) {
-    volumes
-        .commits()
-        .<VolumeRecord>submit(
-            () -> {
-              VolumeRecord changed = change.get();
-              if (changed == null) {
-                return null;
-              }
-              return () -> {
-                volumes.shared().storage().commit(List.of(changed));
-                return changed;
-              };
-            },
-            (changed, error) -> {
-              if (error != null) {
-                result.completeExceptionally(
-                    Volumes.storageProblem(
-                        "volume " + volume.record().name() + " can't be attached", error));
-                return;
-              }
-              if (changed != null) {
-                volume.become(changed);
-              }
-              result.complete(null);
-            });
-  }
-
-  private static ProblemException refused(String name, String node, Throwable error) {
-    Throwable cause = error instanceof CompletionException ? error.getCause() : error;
-    Problem.Code code =
-        cause instanceof RefusedException ? Problem.Code.REFUSED : Problem.Code.OWNER_UNREACHABLE;
-    return new ProblemException(
-        code,
-        "volume "
-            + name
-            + " can't be attached to its owner, node "
-            + node
-            + ": "
-            + cause.getMessage());
+  private static RuntimeException refused(String name, String node, Throwable error) {
+    Throwable cause = cause(error);
+    RefusedException refused = cause instanceof RefusedException refusal ? refusal : null;
+    ProblemException problem =
+        new ProblemException(
+            refused != null ? Problem.Code.REFUSED : Problem.Code.OWNER_UNREACHABLE,
+            "volume "
+                + name
+                + " can't be attached to its owner, node "
+                + node
+                + ": "
+                + cause.getMessage());
+    // It was the owner a moment ago, or is about to become it.
+    boolean changing =
+        refused != null
+            && (refused.code() == Refused.Code.NOT_OWNER || refused.code() == Refused.Code.BUSY);
+    return changing ? new ChangingHandsException(problem) : problem;
   }
 }

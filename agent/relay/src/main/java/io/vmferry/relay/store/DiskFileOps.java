@@ -67,12 +67,31 @@ public final class DiskFileOps implements FileOps {
     @Override
     public void write(ByteBuffer bytes) throws IOException {
       int count = bytes.remaining();
+      writeAt(length, bytes);
+      length += count;
+    }
+
+    @Override
+    public void overwrite(long offset, ByteBuffer bytes) throws IOException {
+      if (offset < 0 || offset + bytes.remaining() > length) {
+        throw new IllegalArgumentException(
+            "Bytes "
+                + offset
+                + " to "
+                + (offset + bytes.remaining())
+                + " are not in a file of "
+                + length);
+      }
+      writeAt(offset, bytes);
+    }
+
+    private void writeAt(long offset, ByteBuffer bytes) throws IOException {
+      int count = bytes.remaining();
       if (count == 0) {
         return;
       }
       ByteBuffer direct = ByteBuffer.allocateDirect(count).put(bytes).flip();
-      file.write(length, Pointer.nativeValue(Native.getDirectBufferPointer(direct)), count);
-      length += count;
+      file.write(offset, Pointer.nativeValue(Native.getDirectBufferPointer(direct)), count);
     }
 
     @Override

@@ -44,6 +44,12 @@ public interface FileOps {
     /** Appends all remaining bytes. After an exception an unknown part of them is in the file. */
     void write(ByteBuffer bytes) throws IOException;
 
+    /**
+     * Writes all remaining bytes over what is at {@code offset}; they end before the file does.
+     * After an exception an unknown part of them is in the file.
+     */
+    void overwrite(long offset, ByteBuffer bytes) throws IOException;
+
     /** Makes all written bytes durable (fdatasync). */
     void force() throws IOException;
   }

@@ -178,6 +178,7 @@ public final class HeldJournal implements Closeable {
     }
     writeRecord(HeldLog.record(logHeader, logRecords + 1, map));
     logRecords++;
+    mark(logRecords);
     logBytes += bytes;
     HeldLog.addAll(held, newlyHeld);
     if (logBytes > compactAt) {
@@ -197,6 +198,19 @@ public final class HeldJournal implements Closeable {
       log.force();
     } catch (IOException e) {
       throw poisoned(e);
+    }
+  }
+
+  /**
+   * Not forced: the next append does that, or the kernel within half a minute. The append is
+   * durable without it.
+   */
+  private void mark(long number) {
+    try {
+      log.overwrite(HeldLog.markAt(number), HeldLog.mark(logHeader, number));
+    } catch (IOException e) {
+      logger.warn("The log {} takes no marks any more; the next append begins another", logPath, e);
+      closeLog();
     }
   }
 
@@ -251,7 +265,7 @@ public final class HeldJournal implements Closeable {
     byte[] payload = checkpointPayload(map);
     FileOps.Output newLog = ops.create(newPath);
     try {
-      newLog.write(header.duplicate());
+      newLog.write(HeldLog.start(header));
       try {
         newLog.force();
       } catch (IOException e) {
@@ -268,7 +282,7 @@ public final class HeldJournal implements Closeable {
     log = newLog;
     logPath = newPath;
     logHeader = header;
-    logBytes = HeldLog.HEADER_BYTES;
+    logBytes = HeldLog.RECORDS_AT;
     logRecords = 0;
     compactAt = Math.max(MIN_COMPACTION_BYTES, payload.length);
     if (oldPath != null) {

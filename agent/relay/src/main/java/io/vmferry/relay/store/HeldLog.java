@@ -23,6 +23,8 @@ import java.util.zip.CRC32C;
  *        16  UUID of the volume
  *         8  sequence of the checkpoint that this log continues
  *         4  CRC32C of the bytes before
+ * mark    8  number of a record that was forced, 0 for none
+ *         4  CRC32C of the log's header and the bytes before
  * record  4  magic "VMFR"
  *         4  length n of the map
  *         8  number of the record in this log, from 1
@@ -30,11 +32,23 @@ import java.util.zip.CRC32C;
  *         4  CRC32C of the log's header and the record's bytes before
  * </pre>
  *
- * <p>The header is part of each record's checksum, so a record of another log is never valid here.
+ * <p>The header is part of each checksum, so nothing of another log is ever valid here.
+ *
+ * <p>A mark is written after the force of its record and forced by nothing but the next one. It
+ * tells damage to the last record from an append that was interrupted: only the second may be
+ * dropped. There are two places for marks, used in turn, because the write of a mark may be torn;
+ * they have a page of their own, so that one bad page doesn't take the last record and its mark.
  */
 final class HeldLog {
 
-  static final int HEADER_BYTES = 36;
+  /** Where the records begin. Before are the header and the marks, and zeroes between them. */
+  static final int RECORDS_AT = 4096;
+
+  /** Header and marks are in sectors of their own: a torn write spares the others. */
+  private static final int SECTOR_BYTES = 512;
+
+  private static final int MARKS = 2;
+  private static final int HEADER_BYTES = 36;
   private static final int RECORD_HEADER_BYTES = 16;
   private static final int CRC_BYTES = 4;
   static final int RECORD_OVERHEAD_BYTES = RECORD_HEADER_BYTES + CRC_BYTES;
@@ -53,6 +67,37 @@ final class HeldLog {
     return out.putInt((int) crc.getValue()).flip();
   }
 
+  /** All bytes before the first record of a new log. */
+  static ByteBuffer start(ByteBuffer header) {
+    ByteBuffer out = ByteBuffer.allocate(RECORDS_AT);
+    return out.put(header.duplicate()).rewind();
+  }
+
+  /** Where the mark of a record goes. */
+  static long markAt(long number) {
+    return SECTOR_BYTES * (1 + number % MARKS);
+  }
+
+  /** Says that record {@code number} was forced. */
+  static ByteBuffer mark(ByteBuffer header, long number) {
+    ByteBuffer out = ByteBuffer.allocate(Long.BYTES + CRC_BYTES).putLong(number);
+    return out.putInt(crc(header, out.duplicate().flip())).flip();
+  }
+
+  /** Number of the last record that is known to have been forced; 0 if none is. */
+  private static long marked(byte[] file, ByteBuffer header) {
+    long last = 0;
+    for (int n = 0; n < MARKS; n++) {
+      ByteBuffer found = ByteBuffer.wrap(file, (int) markAt(n), Long.BYTES + CRC_BYTES);
+      long number = found.getLong(found.position());
+      // One that isn't valid was never written, or was torn: the other one is the last then.
+      if (number % MARKS == n && found.equals(mark(header, number))) {
+        last = Math.max(last, number);
+      }
+    }
+    return last;
+  }
+
   static ByteBuffer record(ByteBuffer header, long number, ByteBuffer map) {
     ByteBuffer out = ByteBuffer.allocate(RECORD_OVERHEAD_BYTES + map.remaining());
     out.putInt(RECORD_MAGIC).putInt(map.remaining()).putLong(number).put(map.duplicate());
@@ -68,17 +113,18 @@ final class HeldLog {
 
   /**
    * Adds the blocks of all records to {@code held}. What follows the last valid record is the rest
-   * of an interrupted append and counts for nothing, unless a valid record comes after it.
+   * of an interrupted append and counts for nothing, unless it was forced or a valid record comes
+   * after it.
    *
    * @param header what the log must start with
    */
   static void replay(Path path, byte[] file, ByteBuffer header, HeapBlockMap held)
       throws BrokenFileException {
-    if (file.length < HEADER_BYTES || !ByteBuffer.wrap(file, 0, HEADER_BYTES).equals(header)) {
+    if (file.length < RECORDS_AT || !ByteBuffer.wrap(file, 0, HEADER_BYTES).equals(header)) {
       throw new BrokenFileException(path, "its header is not that of the checkpoint's log");
     }
     long last = 0;
-    int at = HEADER_BYTES;
+    int at = RECORDS_AT;
     int length = recordLength(header, file, at);
     while (length > 0) {
       ByteBuffer record = ByteBuffer.wrap(file, at, length);
@@ -91,6 +137,19 @@ final class HeldLog {
       last = found;
       at += length;
       length = recordLength(header, file, at);
+    }
+    long forced = marked(file, header);
+    if (forced > last) {
+      // Not dropped: blocks that a guest wrote here and flushed would be fetched again, as old.
+      throw new BrokenFileException(
+          path,
+          "record "
+              + (last + 1)
+              + " at byte "
+              + at
+              + " is damaged or missing, and record "
+              + forced
+              + " was durable");
     }
     for (int behind = at + 1; behind < file.length; behind++) {
       if (recordLength(header, file, behind) > 0) {

@@ -49,7 +49,20 @@ final class FetchedVolume {
     void broken(IOException error);
   }
 
-  private record Waiter(long from, long to, Runnable then) {}
+  /** Who needs missing blocks. One of both is run, once. */
+  interface Waiting {
+    /** All of them are held, or the volume changed state: look again. */
+    void again();
+
+    /** One of them was fetched and found no space. */
+    void full(IOException error);
+  }
+
+  private record Waiter(long from, long to, Waiting waiting) {
+    boolean overlaps(long otherFrom, long otherTo) {
+      return from < otherTo && otherFrom < to;
+    }
+  }
 
   private final BlockGrid grid;
   private final BlockFile file;
@@ -70,11 +83,18 @@ final class FetchedVolume {
 
   private final CopyOrder order;
   private final ReadAhead readAhead;
+  private final ReadThrough through;
   private long nextHoles;
   private boolean holesAsked;
   private boolean holesKnown;
   private boolean heatAsked;
+
+  /** A store found no space, and none has found some since. */
   private boolean diskFull;
+
+  /** Until then no guest's read tries whether there is space again: {@link Loop#nanoTime}. */
+  private long fullUntil;
+
   private boolean stopped;
   private boolean retrying;
   private boolean waitsForLane;
@@ -101,6 +121,7 @@ final class FetchedVolume {
     this.host = host;
     this.order = new CopyOrder(grid.blocks());
     this.readAhead = new ReadAhead(grid.blocks());
+    this.through = new ReadThrough(grid, file, held, inFlight, origin, counters, this::ended);
     this.onDemand = HeapBlockMap.allClear(grid.blocks());
     this.inBackground = HeapBlockMap.allClear(grid.blocks());
   }
@@ -113,21 +134,50 @@ final class FetchedVolume {
   /** Nothing is asked for or stored any more. Returns who still waits, to be run again later. */
   List<Runnable> stop() {
     stopped = true;
-    List<Runnable> waiting = waiters.stream().map(Waiter::then).toList();
+    List<Runnable> waiting = through.stop();
+    waiters.forEach(waiter -> waiting.add(waiter.waiting::again));
     waiters.clear();
     return waiting;
   }
 
-  /** Runs {@code then} when all of {@code [from, to)} is held; at once if it is. */
-  void require(long from, long to, Runnable then) {
+  /** Fetches and stores what is missing of {@code [from, to)}; at once {@code again} if nothing. */
+  void require(long from, long to, Waiting waiting) {
     if (held.has(from, to)) {
-      then.run();
+      waiting.again();
       return;
     }
     lane.miss();
     order.missed(from, to);
-    waiters.add(new Waiter(from, to, then));
+    waiters.add(new Waiter(from, to, waiting));
     demand(from, to);
+  }
+
+  /**
+   * Answers a read whose blocks are not all held. They are stored if there is space; if not, the
+   * answer comes all the same.
+   */
+  void read(ReadThrough.Request request) {
+    if (diskFull && fullUntil - loop.nanoTime() > 0) {
+      lane.miss();
+      through.read(request);
+      return;
+    }
+    long from = BlockGrid.blockAt(request.offset());
+    long to = BlockGrid.blockAfter(request.offset() + request.length());
+    require(
+        from,
+        to,
+        new Waiting() {
+          @Override
+          public void again() {
+            request.again();
+          }
+
+          @Override
+          public void full(IOException error) {
+            through.read(request);
+          }
+        });
   }
 
   /**
@@ -147,7 +197,7 @@ final class FetchedVolume {
 
   /** How many requests wait for missing blocks. */
   int waiting() {
-    return waiters.size();
+    return waiters.size() + through.waiting();
   }
 
   /** What keeps missing blocks from coming, for people; null if nothing does. */
@@ -181,22 +231,36 @@ final class FetchedVolume {
     for (Waiter waiter : List.copyOf(waiters)) {
       demand(waiter.from, waiter.to);
     }
+    through.retry();
     background();
   }
 
   // ---- on demand
 
   private void demand(long from, long to) {
-    for (long block = held.nextMissing(from); block < to; ) {
-      if (onDemand.get(block)) {
-        block = held.nextMissing(onDemand.nextClear(block));
-        continue;
-      }
+    for (long block = nextToDemand(from); block < to; ) {
       long end = Math.min(Math.min(to, held.nextHeld(block)), onDemand.nextSet(block));
       end = Math.min(end, block + Origin.MAX_READ / BlockGrid.BLOCK);
+      end = inFlight.nextStoring(block, end);
       ask(Role.DEMAND, onDemand, block, end, null);
-      block = held.nextMissing(end);
+      block = nextToDemand(end);
     }
+  }
+
+  /**
+   * First block at or after {@code from} that is neither held, nor asked for on demand, nor here
+   * and on its way to the disk: the end of its store is waited for.
+   */
+  private long nextToDemand(long from) {
+    long block = held.nextMissing(from);
+    while (block < grid.blocks()) {
+      long next = inFlight.storingUntil(onDemand.nextClear(block));
+      if (next == block) {
+        return block;
+      }
+      block = held.nextMissing(next);
+    }
+    return grid.blocks();
   }
 
   /** As {@link #demand}, but what comes in the background anyway is not asked for again. */
@@ -357,16 +421,17 @@ final class FetchedVolume {
     if (stopped) {
       return;
     }
-    if (diskFull) {
-      // The retry that is scheduled finds out whether there is space again.
+    boolean lost = error instanceof LinkDownException && !origin.link().up();
+    if (lost) {
+      // We are woken when the link is back; everything else is asked again after a while.
       return;
     }
+    if (!diskFull) {
+      trouble = error == null ? null : error.getMessage();
+    }
     if (error == null) {
-      trouble = null;
       goOn();
-    } else if (!(error instanceof LinkDownException) || origin.link().up()) {
-      // A lost link wakes us when it is back; everything else is asked again after a while.
-      trouble = error.getMessage();
+    } else {
       retryLater();
     }
   }
@@ -425,7 +490,6 @@ final class FetchedVolume {
   private void stored(
       Role role, long from, long to, boolean zero, InFlight.Ticket ticket, IOException error) {
     if (error == null) {
-      diskFull = false;
       held.hold(from, to);
       long bytes = grid.bytes(from, to);
       if (zero) {
@@ -438,30 +502,43 @@ final class FetchedVolume {
     }
     inFlight.endStore(ticket);
     if (error == null) {
+      if (diskFull && !zero) {
+        // A hole takes no space, so it says nothing.
+        diskFull = false;
+        trouble = null;
+      }
       wake();
       host.held();
     } else if (DiskTrouble.of(error) == DiskTrouble.FULL) {
-      diskFull = true;
-      trouble =
-          "space for volume data: " + error.getMessage() + "; free some, it goes on by itself";
-      retryLater();
+      noSpace(from, to, error);
     } else {
       host.broken(error);
     }
+  }
+
+  /** Who waits for these blocks need not wait for space. */
+  private void noSpace(long from, long to, IOException error) {
+    diskFull = true;
+    fullUntil = loop.nanoTime() + RETRY.toNanos();
+    trouble = "space for volume data: " + error.getMessage() + "; free some, it goes on by itself";
+    List<Waiter> ended = waiters.stream().filter(each -> each.overlaps(from, to)).toList();
+    waiters.removeAll(ended);
+    ended.forEach(each -> each.waiting.full(error));
+    retryLater();
   }
 
   private void wake() {
     if (waiters.isEmpty()) {
       return;
     }
-    List<Runnable> ready = new ArrayList<>();
+    List<Waiting> ready = new ArrayList<>();
     for (Iterator<Waiter> each = waiters.iterator(); each.hasNext(); ) {
       Waiter waiter = each.next();
       if (held.has(waiter.from, waiter.to)) {
         each.remove();
-        ready.add(waiter.then);
+        ready.add(waiter.waiting);
       }
     }
-    ready.forEach(Runnable::run);
+    ready.forEach(Waiting::again);
   }
 }

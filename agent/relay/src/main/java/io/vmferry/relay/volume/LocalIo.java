@@ -86,7 +86,7 @@ final class LocalIo {
     long to = BlockGrid.blockAfter(request.end());
     if (!held.has(from, to)) {
       // First what the guest waits for, then what it will.
-      fetched.require(from, to, () -> host.again(request));
+      fetched.read(new GuestRead(request));
       fetched.reading(from, to);
       return;
     }
@@ -151,11 +151,11 @@ final class LocalIo {
         return;
       }
       if (!wholeFirst && !held.has(from, from + 1)) {
-        fetched.require(from, from + 1, () -> host.again(request));
+        fetched.require(from, from + 1, new PartOfBlock(request));
         return;
       }
       if (!wholeLast && !held.has(to - 1, to)) {
-        fetched.require(to - 1, to, () -> host.again(request));
+        fetched.require(to - 1, to, new PartOfBlock(request));
         return;
       }
       if (inFlight.storing(from, to)) {
@@ -186,6 +186,64 @@ final class LocalIo {
       flush(request);
     } else {
       reply(request, error);
+    }
+  }
+
+  /** A change that covers a part of a missing block: without space it can't be made. */
+  private final class PartOfBlock implements FetchedVolume.Waiting {
+    private final GuestRequest request;
+
+    PartOfBlock(GuestRequest request) {
+      this.request = request;
+    }
+
+    @Override
+    public void again() {
+      host.again(request);
+    }
+
+    @Override
+    public void full(IOException error) {
+      reply(request, error);
+    }
+  }
+
+  /** A read of missing blocks. */
+  private final class GuestRead implements ReadThrough.Request {
+    private final GuestRequest request;
+
+    GuestRead(GuestRequest request) {
+      this.request = request;
+    }
+
+    @Override
+    public long offset() {
+      return request.offset;
+    }
+
+    @Override
+    public int length() {
+      return (int) request.length;
+    }
+
+    @Override
+    public ByteBuf buffer() {
+      return request.readReply().buffer();
+    }
+
+    @Override
+    public boolean alive() {
+      return request.alive();
+    }
+
+    @Override
+    public void done(IOException error) {
+      reply(request, error);
+    }
+
+    @Override
+    public void again() {
+      host.again(request);
     }
   }
 

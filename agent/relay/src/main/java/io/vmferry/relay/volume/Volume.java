@@ -414,7 +414,7 @@ public final class Volume implements NbdExport {
             }
           });
     } else if (fetched != null) {
-      fetched.require(from, to, () -> readForPeer(offset, length, buffer, done));
+      fetched.read(new PeerMiss(this, offset, length, buffer, done));
     } else if (parked) {
       deferred.add(() -> readForPeer(offset, length, buffer, done));
     } else {

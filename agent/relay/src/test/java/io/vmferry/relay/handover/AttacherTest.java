@@ -9,12 +9,19 @@ import io.vmferry.api.AttachStandby;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.VolumeState;
+import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.sim.SimNode;
 import io.vmferry.relay.store.DiskErrors;
+import io.vmferry.relay.volume.RecordedReply;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeRecord;
+import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
 
 final class AttacherTest {
   private final Nodes nodes = new Nodes();
@@ -167,6 +174,71 @@ final class AttacherTest {
     assertThat(problem.code()).isEqualTo(Problem.Code.REFUSED);
     assertThat(problem.message()).contains("node a still copies");
     nodes.until(() -> Nodes.state(nodes.c, "vol") == VolumeState.SERVING);
+  }
+
+  /** A takeover from "a" to "b" takes 50 ms: what is done at each moment of it. */
+  private static final int TAKEOVER_MILLIS = 60;
+
+  /**
+   * Attaches at {@code node} that long after a guest at "b" began to write to a volume of "a".
+   *
+   * @param retained whether "b" has had the volume before
+   */
+  private static void attachDuringTakeover(String node, int millis, boolean retained)
+      throws Exception {
+    Nodes nodes = new Nodes();
+    nodes.create(retained ? nodes.b : nodes.a, "vol");
+    if (retained) {
+      nodes.move(nodes.a, "vol");
+    }
+    nodes.attach(nodes.b, "vol");
+    NbdSession guest = open(nodes.b.volume("vol"), 9);
+    RecordedReply reply = Nodes.write(guest, 0, 4096, 1);
+    nodes.time.run(Duration.ofMillis(millis));
+    SimNode at = Map.of("a", nodes.a, "b", nodes.b, "c", nodes.c).get(node);
+    nodes.await(at.attacher().attach(new AttachStandby(Nodes.DOMAIN, List.of("vol"), null)));
+    nodes.until(() -> "ok".equals(reply.outcome()));
+    if (!node.equals("b")) {
+      // It may have been attached to "a" before that gave the volume away.
+      nodes.await(at.attacher().attach(new AttachStandby(Nodes.DOMAIN, List.of("vol"), null)));
+      assertThat(Nodes.state(at, "vol")).isEqualTo(VolumeState.STANDBY);
+      assertThat(at.volume("vol").record().epoch().owner()).isEqualTo("b");
+    }
+    assertThat(nodes.b.volume("vol").isOwner()).isTrue();
+  }
+
+  @ParameterizedTest
+  @ValueSource(strings = {"b", "c"})
+  void aTakeoverUnderWayIsWaitedFor(String node) throws Exception {
+    for (int millis = 0; millis < TAKEOVER_MILLIS; millis++) {
+      attachDuringTakeover(node, millis, false);
+      attachDuringTakeover(node, millis, true);
+    }
+  }
+
+  @Test
+  void theOldOwnerAttachesDuringATakeoverFromIt() throws Exception {
+    for (int millis = 0; millis < TAKEOVER_MILLIS; millis++) {
+      attachDuringTakeover("a", millis, false);
+    }
+  }
+
+  @Test
+  void aVolumeThatStaysWithoutOwnerIsRefusedAfterSomeSeconds() {
+    Volume owned = nodes.create(nodes.a, "vol");
+    nodes.attach(nodes.b, "vol");
+    nodes.await(nodes.a.volumes().delete(owned, () -> null));
+    long began = nodes.time.nanoTime();
+    assertThat(refused(null, "vol").code()).isEqualTo(Problem.Code.OWNER_UNKNOWN);
+    assertThat(Duration.ofNanos(nodes.time.nanoTime() - began))
+        .isBetween(Duration.ofSeconds(2), Duration.ofSeconds(4));
+  }
+
+  @Test
+  void aVolumeThatNobodyHasIsRefusedAtOnce() {
+    long began = nodes.time.nanoTime();
+    assertThat(refused(null, "vol").code()).isEqualTo(Problem.Code.OWNER_UNKNOWN);
+    assertThat(Duration.ofNanos(nodes.time.nanoTime() - began)).isLessThan(Duration.ofMillis(100));
   }
 
   @Test

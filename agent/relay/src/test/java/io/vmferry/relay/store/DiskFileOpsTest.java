@@ -89,4 +89,18 @@ final class DiskFileOpsTest {
 
     assertThat(Files.readAllBytes(file)).containsExactly(1, 2, 3);
   }
+
+  @Test
+  void overwritesOnlyWhatIsThere() throws IOException {
+    Path file = directory.resolve("file");
+    try (FileOps.Output out = ops.create(file)) {
+      out.write(ByteBuffer.wrap(new byte[] {1, 2, 3, 4}));
+      out.overwrite(1, ByteBuffer.wrap(new byte[] {7, 8}));
+      assertThatThrownBy(() -> out.overwrite(3, ByteBuffer.wrap(new byte[] {9, 9})))
+          .isInstanceOf(IllegalArgumentException.class);
+      out.write(ByteBuffer.wrap(new byte[] {5}));
+    }
+
+    assertThat(Files.readAllBytes(file)).containsExactly(1, 7, 8, 4, 5);
+  }
 }

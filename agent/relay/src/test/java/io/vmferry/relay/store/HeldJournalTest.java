@@ -9,6 +9,7 @@ import io.vmferry.relay.map.HeapBlockMap;
 import java.io.IOException;
 import java.nio.file.FileAlreadyExistsException;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
@@ -21,6 +22,7 @@ final class HeldJournalTest {
   private static final UUID ID = new UUID(1, 2);
   private static final Epoch EPOCH = new Epoch(3, "alpha");
   private static final long BLOCKS = 100_000;
+  private static final int LOG_HEADER_BYTES = 36;
 
   private final MemoryFileOps ops = new MemoryFileOps();
 
@@ -90,13 +92,15 @@ final class HeldJournalTest {
   }
 
   @Test
-  void anAppendCostsOneWriteAndOneForce() throws IOException {
+  void anAppendCostsOneForceBetweenItsRecordAndTheMark() throws IOException {
     HeldJournal journal = create();
     int before = ops.operations();
 
     journal.append(blocks(0, 10));
 
-    assertThat(ops.operations()).isEqualTo(before + 2);
+    assertThat(ops.log().subList(before, ops.operations()))
+        .extracting(line -> line.replaceAll("^[0-9]+ | .*", ""))
+        .containsExactly("write", "force", "overwrite");
   }
 
   @Test
@@ -171,63 +175,141 @@ final class HeldJournalTest {
     assertThatThrownBy(this::open).hasMessageContaining("log of the checkpoint is missing");
   }
 
+  /** The log as it was before the force of its second record, which is all there. */
+  private byte[] secondRecordUnforced() throws IOException {
+    HeldJournal journal = create();
+    journal.append(blocks(0, 10));
+    byte[] marked = ops.content(logFile());
+    journal.append(blocks(20, 30));
+    byte[] unforced = ops.content(logFile());
+    System.arraycopy(marked, 0, unforced, 0, marked.length);
+    return unforced;
+  }
+
   @Test
   void cutsATornTail() throws IOException {
-    int first = twoRecords();
-    Path log = logFile();
-    byte[] sound = ops.content(log);
-    for (int length = first; length < sound.length; length++) {
-      MemoryFileOps disk = copyOf(ops);
-      disk.put(log, Arrays.copyOf(sound, length));
-      HeldJournal journal = HeldJournal.open(disk, DIRECTORY, ID, BLOCKS).orElseThrow();
-      assertThat(journal.held().cardinality()).isEqualTo(10);
+    byte[] unforced = secondRecordUnforced();
+    int first = twoRecordsEndOfFirst(unforced);
+    for (int length = first; length < unforced.length; length++) {
+      assertThat(openWith(Arrays.copyOf(unforced, length)).held().cardinality())
+          .as("length %d", length)
+          .isEqualTo(10);
     }
   }
 
+  /** Both records are of the same length. */
+  private static int twoRecordsEndOfFirst(byte[] log) {
+    return HeldLog.RECORDS_AT + (log.length - HeldLog.RECORDS_AT) / 2;
+  }
+
+  /** The journal on a disk whose log has that content. */
+  private HeldJournal openWith(byte[] log) throws IOException {
+    MemoryFileOps disk = copyOf(ops);
+    disk.put(logFile(), log);
+    return HeldJournal.open(disk, DIRECTORY, ID, BLOCKS).orElseThrow();
+  }
+
   @Test
-  void refusesEachFlippedBitBeforeASoundRecord() throws IOException {
-    int first = twoRecords();
-    Path log = logFile();
-    byte[] sound = ops.content(log);
-    for (int bit = 0; bit < first * 8; bit++) {
-      byte[] flipped = sound.clone();
-      flipped[bit / 8] ^= (byte) (1 << bit % 8);
-      MemoryFileOps disk = copyOf(ops);
-      disk.put(log, flipped);
-      assertThatThrownBy(() -> HeldJournal.open(disk, DIRECTORY, ID, BLOCKS))
+  void neverTakesAFlippedBitOfAnUnforcedRecordForABlock() throws IOException {
+    byte[] unforced = secondRecordUnforced();
+    for (int bit = twoRecordsEndOfFirst(unforced) * 8; bit < unforced.length * 8; bit++) {
+      assertThat(openWith(flipped(unforced, bit)).held().cardinality())
           .as("bit %d", bit)
-          .isInstanceOf(BrokenFileException.class);
+          .isEqualTo(10);
     }
   }
 
   @Test
-  void neverTakesAFlippedBitOfTheLastRecordForABlock() throws IOException {
-    int first = twoRecords();
-    Path log = logFile();
-    byte[] sound = ops.content(log);
-    for (int bit = first * 8; bit < sound.length * 8; bit++) {
-      byte[] flipped = sound.clone();
-      flipped[bit / 8] ^= (byte) (1 << bit % 8);
-      MemoryFileOps disk = copyOf(ops);
-      disk.put(log, flipped);
-      HeldJournal journal = HeldJournal.open(disk, DIRECTORY, ID, BLOCKS).orElseThrow();
-      assertThat(journal.held().cardinality()).as("bit %d", bit).isEqualTo(10);
+  void refusesEachFlippedBitOfHeaderAndForcedRecords() throws IOException {
+    twoRecords();
+    byte[] sound = ops.content(logFile());
+    List<Integer> bytes = new ArrayList<>();
+    for (int at = 0; at < sound.length; at++) {
+      if (at < LOG_HEADER_BYTES || at >= HeldLog.RECORDS_AT) {
+        bytes.add(at);
+      }
     }
+    for (int at : bytes) {
+      for (int bit = at * 8; bit < at * 8 + 8; bit++) {
+        byte[] flipped = flipped(sound, bit);
+        assertThatThrownBy(() -> openWith(flipped))
+            .as("bit %d", bit)
+            .isInstanceOf(BrokenFileException.class);
+      }
+    }
+  }
+
+  private static byte[] flipped(byte[] sound, int bit) {
+    byte[] flipped = sound.clone();
+    flipped[bit / 8] ^= (byte) (1 << bit % 8);
+    return flipped;
+  }
+
+  @Test
+  void refusesALogThatLostARecordThatWasForced() throws IOException {
+    int first = twoRecords();
+    byte[] sound = ops.content(logFile());
+
+    byte[] zeroed = sound.clone();
+    Arrays.fill(zeroed, first, zeroed.length, (byte) 0);
+    for (byte[] lost : List.of(Arrays.copyOf(sound, first), zeroed)) {
+      assertThatThrownBy(() -> openWith(lost))
+          .isInstanceOf(BrokenFileException.class)
+          .hasMessageContaining("record 2 at byte " + first)
+          .hasMessageContaining("was durable")
+          .hasMessageContaining(logFile().toString());
+    }
+  }
+
+  /** A power loss may tear the write of a mark: the one before it still counts. */
+  @Test
+  void aDamagedMarkLeavesTheOneBefore() throws IOException {
+    int first = twoRecords();
+    byte[] sound = ops.content(logFile());
+    int mark = (int) HeldLog.markAt(2);
+    for (int bit = mark * 8; bit < (mark + 12) * 8; bit++) {
+      byte[] damaged = flipped(sound, bit);
+      assertThat(openWith(damaged).held().cardinality()).as("bit %d", bit).isEqualTo(20);
+      damaged[first - 1] ^= 1;
+      byte[] twice = damaged;
+      assertThatThrownBy(() -> openWith(twice)).as("bit %d", bit).hasMessageContaining("durable");
+    }
+  }
+
+  @Test
+  void aMarkOfAnotherLogIsNone() throws IOException {
+    HeldJournal journal = create();
+    journal.append(blocks(0, 10));
+    byte[] other = ops.content(logFile());
+    journal.reset(EPOCH, HeapBlockMap.allClear(BLOCKS));
+    byte[] log = ops.content(logFile());
+    int mark = (int) HeldLog.markAt(1);
+    System.arraycopy(other, mark, log, mark, 12);
+
+    assertThat(openWith(log).held().cardinality()).isZero();
+  }
+
+  @Test
+  void aLogThatTakesNoMarkIsLeft() throws IOException {
+    HeldJournal journal = create();
+    Path first = logFile();
+    ops.failAt(ops.operations() + 2, new ErrnoException(Errno.EIO, "pwrite", "x"), false);
+    journal.append(blocks(0, 10));
+    assertThat(open().held().cardinality()).as("the append is good").isEqualTo(10);
+    journal.append(blocks(20, 30));
+
+    assertThat(ops.files()).doesNotContain(first);
   }
 
   @Test
   void refusesALogWithARecordMissing() throws IOException {
-    HeldJournal journal = create();
-    int header = ops.content(logFile()).length;
-    journal.append(blocks(0, 10));
-    int first = ops.content(logFile()).length;
-    journal.append(blocks(20, 30));
+    int first = twoRecords();
     byte[] sound = ops.content(logFile());
-    byte[] without = Arrays.copyOf(sound, header + sound.length - first);
-    System.arraycopy(sound, first, without, header, sound.length - first);
-    ops.put(logFile(), without);
+    int start = HeldLog.RECORDS_AT;
+    byte[] without = Arrays.copyOf(sound, start + sound.length - first);
+    System.arraycopy(sound, first, without, start, sound.length - first);
 
-    assertThatThrownBy(this::open).hasMessageContaining("one is missing");
+    assertThatThrownBy(() -> openWith(without)).hasMessageContaining("one is missing");
   }
 
   private static MemoryFileOps copyOf(MemoryFileOps source) throws IOException {
@@ -250,7 +332,7 @@ final class HeldJournalTest {
 
     journal.append(scattered);
 
-    assertThat(ops.content(logFile()).length).isEqualTo(HeldLog.HEADER_BYTES);
+    assertThat(ops.content(logFile()).length).isEqualTo(HeldLog.RECORDS_AT);
     assertThat(HeldJournal.open(ops, DIRECTORY, ID, many).orElseThrow().held().cardinality())
         .isEqualTo(many / 2);
   }
@@ -280,7 +362,7 @@ final class HeldJournalTest {
       journal.append(map);
     }
 
-    assertThat(ops.content(logFile()).length).isEqualTo(HeldLog.HEADER_BYTES);
+    assertThat(ops.content(logFile()).length).isEqualTo(HeldLog.RECORDS_AT);
     assertThat(HeldJournal.open(ops, DIRECTORY, ID, many).orElseThrow().held().cardinality())
         .isEqualTo(expected);
   }
@@ -292,12 +374,12 @@ final class HeldJournalTest {
         HeldJournal.create(ops, DIRECTORY, ID, EPOCH, HeapBlockMap.allClear(many));
     journal.append(scattered(many, 0));
     journal.append(scattered(many, 1));
-    // Write and force of the record succeed; creating the next log doesn't.
-    ops.failAt(ops.operations() + 2, new ErrnoException(Errno.ENOSPC, "open", "x"), false);
+    // Write, force and mark of the record succeed; creating the next log doesn't.
+    ops.failAt(ops.operations() + 3, new ErrnoException(Errno.ENOSPC, "open", "x"), false);
     journal.append(scattered(many, 2));
     journal.append(scattered(many, 3));
 
-    assertThat(ops.content(logFile()).length).isGreaterThan(HeldLog.HEADER_BYTES);
+    assertThat(ops.content(logFile()).length).isGreaterThan(HeldLog.RECORDS_AT);
     long held = journal.held().cardinality();
     assertThat(HeldJournal.open(ops, DIRECTORY, ID, many).orElseThrow().held().cardinality())
         .isEqualTo(held);

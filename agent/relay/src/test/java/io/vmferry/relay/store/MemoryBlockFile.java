@@ -47,6 +47,7 @@ public final class MemoryBlockFile implements BlockFile {
   private byte[] cached;
   private int changes;
   private boolean holding;
+  private boolean full;
   private boolean closed;
   private IOException poison;
   private Runnable watcher;
@@ -97,6 +98,16 @@ public final class MemoryBlockFile implements BlockFile {
   /** The next operation of this kind fails. */
   public void failNext(Kind kind, IOException error) {
     failures.put(kind, error);
+  }
+
+  /** Whether the disk is full: then nothing is written where nothing is allocated. */
+  public void setFull(boolean newFull) {
+    full = newFull;
+  }
+
+  private boolean findsNoSpace(long offset, long length) {
+    int end = (int) ((offset + length - 1) / PAGE) + 1;
+    return full && length > 0 && allocated.nextClearBit((int) (offset / PAGE)) < end;
   }
 
   /** All operations so far, in the order of the calls. */
@@ -215,6 +226,10 @@ public final class MemoryBlockFile implements BlockFile {
         new Operation(Kind.WRITE, offset, length),
         done,
         () -> {
+          if (findsNoSpace(offset, length)) {
+            done.done(DiskErrors.noSpace());
+            return;
+          }
           byte[] bytes = new byte[length];
           source.getBytes(source.readerIndex(), bytes);
           change(offset, bytes);

@@ -337,19 +337,37 @@ public final class MemoryFileOps implements FileOps {
       try {
         step("write " + file + " " + all.length);
       } catch (IOException e) {
-        add(Arrays.copyOf(all, all.length / 2)); // a failed write may have done a part
+        // A failed write may have done a part.
+        put(node.cached.length, Arrays.copyOf(all, all.length / 2));
         throw e;
       }
-      add(all);
+      put(node.cached.length, all);
     }
 
-    private void add(byte[] bytes) {
+    @Override
+    public void overwrite(long offset, ByteBuffer bytes) throws IOException {
+      byte[] all = new byte[bytes.remaining()];
+      bytes.get(all);
+      if (offset + all.length > node.cached.length) {
+        throw new IllegalArgumentException("behind the end of " + file);
+      }
+      try {
+        step("overwrite " + file + " " + offset + " " + all.length);
+      } catch (IOException e) {
+        put((int) offset, Arrays.copyOf(all, all.length / 2));
+        throw e;
+      }
+      put((int) offset, all);
+    }
+
+    private void put(int at, byte[] bytes) {
       Pending pending = new Pending();
       pending.node = node;
-      pending.at = node.cached.length;
+      pending.at = at;
       pending.bytes = bytes;
       unforced.add(pending);
-      node.cached = Arrays.copyOf(node.cached, pending.at + bytes.length);
+      // Contents are replaced, never changed in place.
+      node.cached = Arrays.copyOf(node.cached, Math.max(node.cached.length, at + bytes.length));
       System.arraycopy(bytes, 0, node.cached, pending.at, bytes.length);
     }
 

@@ -7,6 +7,7 @@ import static io.vmferry.relay.volume.VolumeFixture.filled;
 import static io.vmferry.relay.volume.VolumeFixture.open;
 import static org.assertj.core.api.Assertions.assertThat;
 
+import io.netty.buffer.Unpooled;
 import io.vmferry.api.VolumeState;
 import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.copy.FakeLink;
@@ -228,6 +229,230 @@ final class FetchedVolumeTest {
     fixture.run(Duration.ofSeconds(3));
     fixture.peer.calls().forEach(FetchedVolumeTest::answer);
     fixture.run();
+    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
+  }
+
+  @Test
+  void aBlockThatIsBeingStoredIsNotAskedForAgain() throws IOException {
+    NbdSession guest = open(fixture.fetching(SIZE, 0), 7);
+    fixture.file().hold();
+    RecordedReply one = new RecordedReply();
+    RecordedReply two = new RecordedReply();
+    guest.read(0, 512, one);
+    answer(fixture.peer.reads(Role.DEMAND).get(0));
+    assertThat(fixture.file().held()).as("its store is under way").hasSize(1);
+    assertThat(fixture.peer.reads(Role.DEMAND)).as("by who waits for it").isEmpty();
+    guest.read(1024, 512, two);
+    assertThat(fixture.peer.reads(Role.DEMAND)).as("by who comes later").isEmpty();
+    fixture.file().flow();
+    assertThat(one.bytes()).hasSize(512).containsOnly(ORIGIN);
+    assertThat(two.bytes()).hasSize(512).containsOnly(ORIGIN);
+  }
+
+  /** Blocks 0 and 1 are held, zeroes; the disk is full, and the background copy has noticed. */
+  private Volume onAFullDisk() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 2);
+    fixture.file().setFull(true);
+    fixture.peer.calls().forEach(FetchedVolumeTest::answer);
+    fixture.run();
+    assertThat(volume.status().waitingFor()).contains("space", "free some");
+    return volume;
+  }
+
+  /** Answers what is asked until the reply is there, without letting a second pass. */
+  private void answerUntilDone(RecordedReply reply) {
+    for (int turns = 0; reply.outcome() == null && turns < 20; turns++) {
+      fixture.peer.reads(Role.DEMAND).forEach(FetchedVolumeTest::answer);
+      fixture.run();
+    }
+  }
+
+  @Test
+  void onAFullDiskReadsAreAnsweredFromTheOriginAndNotHeld() throws IOException {
+    Volume volume = onAFullDisk();
+    NbdSession guest = open(volume, 7);
+    long held = volume.status().present();
+    for (int time = 0; time < 2; time++) {
+      RecordedReply reply = new RecordedReply();
+      guest.read(BLOCK + 512, 2 * BLOCK, reply);
+      assertThat(volume.status().fetch().waiting()).isEqualTo(1);
+      answerUntilDone(reply);
+      assertThat(reply.outcome()).isEqualTo("ok");
+      byte[] expected = bytes(2 * BLOCK, ORIGIN);
+      Arrays.fill(expected, 0, BLOCK - 512, (byte) 0);
+      assertThat(reply.bytes()).isEqualTo(expected);
+      assertThat(volume.status().present()).isEqualTo(held);
+      assertThat(volume.status().fetch().waiting()).isZero();
+      assertThat(volume.failure()).isNull();
+    }
+  }
+
+  @Test
+  void theReadThatFindsTheDiskFullIsAnsweredToo() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 0);
+    fixture.file().setFull(true);
+    RecordedReply reply = new RecordedReply();
+    open(volume, 7).read(0, SIZE, reply);
+    answerUntilDone(reply);
+    assertThat(reply.bytes()).hasSize(SIZE).containsOnly(ORIGIN);
+    assertThat(volume.status().present()).isZero();
+  }
+
+  @Test
+  void onAFullDiskAGuestReadsWhatItWrote() throws IOException {
+    Volume volume = onAFullDisk();
+    NbdSession guest = open(volume, 7);
+    RecordedReply wrote = new RecordedReply();
+    guest.write(0, filled(BLOCK, 9), false, wrote);
+    assertThat(wrote.outcome()).as("zeroes take no space, a block does").isEqualTo("ENOSPC");
+
+    fixture.file().setFull(false);
+    RecordedReply again = new RecordedReply();
+    guest.write(4L * BLOCK, filled(BLOCK, 9), false, again);
+    assertThat(again.outcome()).isEqualTo("ok");
+    fixture.file().setFull(true);
+    RecordedReply reply = new RecordedReply();
+    guest.read(3L * BLOCK, 3 * BLOCK, reply);
+    answerUntilDone(reply);
+    byte[] expected = bytes(3 * BLOCK, ORIGIN);
+    Arrays.fill(expected, BLOCK, 2 * BLOCK, (byte) 9);
+    assertThat(reply.bytes()).isEqualTo(expected);
+  }
+
+  @Test
+  void aWriteOfAPartOfAMissingBlockFindsTheDiskFullAtOnce() throws IOException {
+    Volume volume = onAFullDisk();
+    RecordedReply reply = new RecordedReply();
+    open(volume, 7).write(3L * BLOCK + 100, filled(100, 9), false, reply);
+    answerUntilDone(reply);
+    assertThat(reply.outcome()).isEqualTo("ENOSPC");
+    assertThat(volume.failure()).isNull();
+  }
+
+  @Test
+  void aWriteOfAPartOfAMissingBlockFailsOnlyIfThereIsReallyNoSpace() throws IOException {
+    Volume volume = onAFullDisk();
+    fixture.file().setFull(false);
+    RecordedReply reply = new RecordedReply();
+    open(volume, 7).write(3L * BLOCK + 100, filled(100, 9), false, reply);
+    answerUntilDone(reply);
+    assertThat(reply.outcome()).isEqualTo("ok");
+    byte[] expected = bytes(BLOCK, ORIGIN);
+    Arrays.fill(expected, 100, 200, (byte) 9);
+    assertThat(Arrays.copyOfRange(fixture.file().content(), 3 * BLOCK, 4 * BLOCK))
+        .isEqualTo(expected);
+  }
+
+  @Test
+  void aReadOnAFullDiskWaitsForTheLink() throws IOException {
+    Volume volume = onAFullDisk();
+    RecordedReply reply = new RecordedReply();
+    open(volume, 7).read(3L * BLOCK, BLOCK, reply);
+    fixture.peer.cut();
+    fixture.run(Duration.ofSeconds(5));
+    assertThat(reply.outcome()).isNull();
+    assertThat(volume.status().fetch().waiting()).isEqualTo(1);
+    assertThat(volume.status().waitingFor()).contains("link");
+    fixture.peer.repair();
+    volume.linkUp("a");
+    answerUntilDone(reply);
+    assertThat(reply.bytes()).hasSize(BLOCK).containsOnly(ORIGIN);
+  }
+
+  @Test
+  void aReadOnAFullDiskIsAskedAgainWhenTheOriginRefuses() throws IOException {
+    Volume volume = onAFullDisk();
+    RecordedReply reply = new RecordedReply();
+    open(volume, 7).read(3L * BLOCK, BLOCK, reply);
+    FakeLink.Call call = fixture.peer.reads(Role.DEMAND).get(0);
+    call.refuse(Refused.Code.FAILED);
+    call.end();
+    assertThat(reply.outcome()).isNull();
+    fixture.run(Duration.ofSeconds(2));
+    answerUntilDone(reply);
+    assertThat(reply.bytes()).hasSize(BLOCK).containsOnly(ORIGIN);
+  }
+
+  /** A handover in the middle of a read on a full disk: it is looked at again in the new state. */
+  @Test
+  void aHandoverTakesAReadOnAFullDiskAlong() throws IOException {
+    Volume volume = onAFullDisk();
+    RecordedReply missing = new RecordedReply();
+    RecordedReply mixed = new RecordedReply();
+    NbdSession guest = open(volume, 7);
+    guest.read(3L * BLOCK, BLOCK, missing);
+    fixture.file().hold();
+    guest.read(BLOCK, 2 * BLOCK, mixed);
+    boolean[] quiet = new boolean[1];
+    volume.quiesce(error -> quiet[0] = error == null);
+    List<FakeLink.Call> late = fixture.peer.reads(Role.DEMAND);
+    late.forEach(FetchedVolumeTest::answer);
+    assertThat(quiet[0]).as("while the file is read").isFalse();
+    fixture.file().flow();
+    fixture.run();
+    assertThat(quiet[0]).isTrue();
+    assertThat(List.of(missing.bytes(), mixed.bytes())).allMatch(read -> read.length == 0);
+    volume.resume();
+    fixture.run();
+    for (RecordedReply reply : List.of(missing, mixed)) {
+      answerUntilDone(reply);
+      assertThat(reply.outcome()).isEqualTo("ok");
+    }
+    assertThat(missing.bytes()).hasSize(BLOCK).containsOnly(ORIGIN);
+    assertThat(mixed.bytes()).hasSize(2 * BLOCK).endsWith(bytes(BLOCK, ORIGIN));
+  }
+
+  @Test
+  void aPeerReadsThroughAReplicaWhoseDiskIsFull() throws IOException {
+    Volume volume = onAFullDisk();
+    List<byte[]> answers = new ArrayList<>();
+    volume.readForPeer(
+        BLOCK,
+        2 * BLOCK,
+        Unpooled.buffer(2 * BLOCK),
+        (data, error) -> {
+          byte[] bytes = new byte[data.readableBytes()];
+          data.readBytes(bytes);
+          answers.add(bytes);
+        });
+    fixture.peer.reads(Role.DEMAND).forEach(FetchedVolumeTest::answer);
+    fixture.run();
+    byte[] expected = bytes(2 * BLOCK, ORIGIN);
+    Arrays.fill(expected, 0, BLOCK, (byte) 0);
+    assertThat(answers).containsExactly(expected);
+  }
+
+  /** A hole takes no space: that one was stored says nothing about the disk. */
+  @Test
+  void holesAreStoredOnAFullDiskAndTheCopyStaysAlone() throws IOException {
+    Volume volume = fixture.fetching(100L * REGION, 0);
+    fixture.file().setFull(true);
+    fixture.peer.reads(Role.BULK).forEach(FetchedVolumeTest::answer);
+    fixture.run(Duration.ofMillis(1500));
+    assertThat(fixture.peer.reads(Role.BULK)).as("one tries").hasSize(1);
+    FakeLink.Call call = fixture.peer.reads(Role.BULK).get(0);
+    Read read = call.request().getRead();
+    call.zeroes(read.getOffset(), read.getLength());
+    call.end();
+    fixture.run();
+    assertThat(volume.status().present()).isEqualTo(read.getLength());
+    assertThat(fixture.peer.reads(Role.BULK)).as("the next one").hasSize(1);
+    assertThat(volume.status().waitingFor()).contains("space");
+  }
+
+  /** The end of an answer comes before the disk is done with its data. */
+  @Test
+  void theCopyGoesOnWhenASlowDiskHasSpaceAgain() throws IOException {
+    Volume volume = onAFullDisk();
+    fixture.file().setFull(false);
+    fixture.file().hold();
+    fixture.run(Duration.ofMillis(1500));
+    for (int turns = 0; turns < 20 && volume.record().state() != VolumeState.SERVING; turns++) {
+      fixture.peer.reads(Role.BULK).forEach(FetchedVolumeTest::answer);
+      fixture.file().flow();
+      fixture.file().hold();
+      fixture.run(Duration.ofMillis(200));
+    }
     assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
   }
 
