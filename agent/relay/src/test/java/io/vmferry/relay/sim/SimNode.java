@@ -221,7 +221,9 @@ public final class SimNode {
 
   /** As {@link #kill}, with all that was only in memory. */
   public void losePower() {
-    kill();
+    if (isAlive()) {
+      kill();
+    }
     storage.powerLoss();
   }
 
