@@ -121,7 +121,7 @@ final class DiskRequest implements NbdSession.ReadReply {
     }
     if (changes()) {
       world.checkOwner(disk);
-      disk.content().changed();
+      disk.content().changedBy(disk.qemu());
     }
     world.trace().mix(op.toString().hashCode());
     answered.run();

@@ -28,8 +28,8 @@ final class Faults {
     POWER_LOST(1),
     GUEST_SUSPENDED(1),
     // Only during a migration.
-    CLIENT_KILLED(2),
-    ANSWER_LOST(1),
+    CLIENT_KILLED(8),
+    ANSWER_LOST(4),
     ABORTED(1);
 
     private final int weight;
@@ -64,7 +64,7 @@ final class Faults {
         kinds.add(kind);
       }
     }
-    this.meanMillis = 1_000 + random.nextInt(30_000);
+    this.meanMillis = 1_000 + random.nextInt(random.nextBoolean() ? 4_000 : 20_000);
   }
 
   /** How many of each kind struck, by name. */
@@ -123,7 +123,7 @@ final class Faults {
 
   /** Lets something fail at a moment of one of the migration's phases. */
   void aimAt(Migration migration) {
-    if (!active || random.nextInt(4) == 0) {
+    if (!active || random.nextInt(5) == 0) {
       return;
     }
     Migration.Phase[] phases = Migration.Phase.values();

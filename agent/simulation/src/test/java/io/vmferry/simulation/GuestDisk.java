@@ -3,7 +3,9 @@ package io.vmferry.simulation;
 
 import io.vmferry.relay.history.BlockHistory;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 
 /** One virtual disk as its guests see it, wherever they run: one content, one history. */
 final class GuestDisk {
@@ -19,8 +21,8 @@ final class GuestDisk {
 
   private long lastValue;
 
-  /** How many requests that change content were answered, and by how many different QEMUs. */
-  private long changes;
+  /** How many requests that change content were answered, by QEMU. */
+  private final Map<Qemu, Long> changes = new HashMap<>();
 
   GuestDisk(String volume, String target, int sectors) {
     this.volume = volume;
@@ -50,13 +52,16 @@ final class GuestDisk {
     return lastValue;
   }
 
-  /** Grows with each answered request that changes content. */
-  long changes() {
-    return changes;
+  /** Grows with each answered request of another QEMU that changes content. */
+  long changesOfOthers(Qemu qemu) {
+    return changes.entrySet().stream()
+        .filter(entry -> entry.getKey() != qemu)
+        .mapToLong(Map.Entry::getValue)
+        .sum();
   }
 
-  void changed() {
-    changes++;
+  void changedBy(Qemu qemu) {
+    changes.merge(qemu, 1L, Long::sum);
   }
 
   void opened(DiskRequest request) {

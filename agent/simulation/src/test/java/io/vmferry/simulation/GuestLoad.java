@@ -9,16 +9,21 @@ import java.util.Random;
 final class GuestLoad {
   private static final int MAX_THREADS = 4;
   private static final int MAX_SECTORS = 48;
+  private static final long MAX_READS_ONLY_NANOS = 60_000_000_000L;
 
   private final World world;
   private final Qemu qemu;
   private final int thinkNanos;
+  private final long readsOnlyUntil;
   private int idle;
 
   GuestLoad(World world, Qemu qemu) {
     this.world = world;
     this.qemu = qemu;
     this.thinkNanos = world.guestThinkNanos();
+    boolean readsOnly = world.random().nextInt(4) == 0;
+    this.readsOnlyUntil =
+        readsOnly ? world.time().nanoTime() + world.random().nextLong(MAX_READS_ONLY_NANOS) : 0;
     this.idle = 1 + world.random().nextInt(MAX_THREADS);
   }
 
@@ -44,7 +49,7 @@ final class GuestLoad {
     List<QemuDisk> disks = qemu.disks();
     QemuDisk disk = disks.get(random.nextInt(disks.size()));
     Kind kind =
-        switch (random.nextInt(16)) {
+        switch (readsOnly() ? 3 : random.nextInt(16)) {
           case 0 -> Kind.FLUSH;
           case 1 -> Kind.ZERO;
           case 2 -> Kind.TRIM;
@@ -60,5 +65,10 @@ final class GuestLoad {
             1 + random.nextInt(random.nextBoolean() ? 8 : MAX_SECTORS),
             random.nextInt(8) == 0,
             this::think));
+  }
+
+  /** A guest that writes nothing for long: only its agent's word makes its host the owner. */
+  private boolean readsOnly() {
+    return world.time().nanoTime() < readsOnlyUntil;
   }
 }

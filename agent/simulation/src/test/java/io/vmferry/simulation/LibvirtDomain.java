@@ -31,7 +31,7 @@ final class LibvirtDomain {
 
   private boolean pausedByOperator;
 
-  /** What the disks' counts of changes were when the guest was stopped for migration. */
+  /** Changes that others had made to its disks when the guest was stopped for migration. */
   private long changesAtStop;
 
   LibvirtDomain(World world, Libvirtd libvirtd, UUID uuid, String owner, boolean defined) {
@@ -72,7 +72,7 @@ final class LibvirtDomain {
 
   void setState(DomainState newState) {
     if (newState == DomainState.PAUSED_MIGRATION && state != newState) {
-      changesAtStop = world.changes();
+      changesAtStop = world.changesOfOthers(qemu);
     }
     state = newState;
   }
@@ -196,7 +196,7 @@ final class LibvirtDomain {
 
   /** Whether somebody wrote to the disks since the guest was stopped for migration. */
   boolean memoryIsOld() {
-    return changesAtStop != world.changes();
+    return changesAtStop != world.changesOfOthers(qemu);
   }
 
   Host host() {

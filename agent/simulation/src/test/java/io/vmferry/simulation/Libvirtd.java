@@ -179,6 +179,11 @@ final class Libvirtd implements Qemu.Monitor {
 
   /** The domain's QEMU has ended: hooks, then the event. */
   void ended(LibvirtDomain domain, Kind event) {
+    ended(domain, event, () -> {});
+  }
+
+  /** The same; then {@code then}, unless this libvirtd has ended. */
+  void ended(LibvirtDomain domain, Kind event, Runnable then) {
     domain.setQemu(null);
     domain.setJob(null);
     domain.setState(DomainState.SHUT_OFF);
@@ -199,6 +204,7 @@ final class Libvirtd implements Qemu.Monitor {
                         second -> {
                           if (isAlive(whichLife)) {
                             gone(domain, event);
+                            then.run();
                           }
                         })));
     world.after(

@@ -57,6 +57,7 @@ final class Migration {
   private boolean resumed;
   private boolean flushed;
   private int iterations;
+  private int iteration;
   private long nextAt;
   private long linkUpAt;
   private boolean succeeded;
@@ -187,7 +188,8 @@ final class Migration {
           iterations = 1 + world.random().nextInt(4);
           nextAt = now() + world.random().nextInt(ITERATION_NANOS);
           world.trace().add("memory is copied");
-          from.libvirtd().emit(source, Kind.MIGRATION_ITERATION, 1);
+          iteration = 1;
+          from.libvirtd().emit(source, Kind.MIGRATION_ITERATION, iteration);
         }
       }
       case COPY -> copy(up);
@@ -208,10 +210,10 @@ final class Migration {
     if (!up || now() < nextAt) {
       return;
     }
-    if (iterations > 1) {
-      iterations--;
+    if (iteration < iterations) {
+      iteration++;
       nextAt = now() + world.random().nextInt(ITERATION_NANOS);
-      from.libvirtd().emit(source, Kind.MIGRATION_ITERATION, 2 + iterations);
+      from.libvirtd().emit(source, Kind.MIGRATION_ITERATION, iteration);
       return;
     }
     if (source.state() != DomainState.RUNNING) {
@@ -270,8 +272,11 @@ final class Migration {
       succeeded = true;
       boolean orderly = sourceQemu.isIdle();
       sourceQemu.end(orderly);
-      from.libvirtd().ended(source, Kind.STOPPED_MIGRATED);
-      from.libvirtd().emit(source, Kind.JOB_COMPLETED, 0);
+      from.libvirtd()
+          .ended(
+              source,
+              Kind.STOPPED_MIGRATED,
+              () -> from.libvirtd().emit(source, Kind.JOB_COMPLETED, 0));
       over("done");
     }
   }

@@ -61,14 +61,18 @@ final class Operator {
   }
 
   private void readStatus(Host host) {
-    shown.remove(host);
-    if (host.agent() != null) {
+    if (host.agent() == null) {
+      shown.remove(host);
+    } else {
       var unused =
           host.agent()
               .coordinator()
               .domains()
               .thenAccept(
-                  domains -> domains.forEach(domain -> shown.put(host, domain)));
+                  domains -> {
+                    shown.remove(host);
+                    domains.forEach(domain -> shown.put(host, domain));
+                  });
     }
   }
 
@@ -107,9 +111,22 @@ final class Operator {
     }
     boolean second =
         active > 1
-            && domain.state() == DomainState.RUNNING
+            && domain.state() != DomainState.PAUSED_MIGRATION
             && world.disks().stream().noneMatch(disk -> world.owns(host, disk));
-    return lasts("second " + host, second, PATIENCE);
+    if (!lasts("second " + host, second, PATIENCE)) {
+      return false;
+    }
+    if (domain.qemu().waiting() > 0 && !isExplained(host)) {
+      throw world.violation("nobody says at " + host + " what the second guest waits for");
+    }
+    return true;
+  }
+
+  private boolean isExplained(Host host) {
+    return !host.relay().isAlive()
+        || world.disks().stream()
+            .map(disk -> host.relay().volume(disk.volume()))
+            .anyMatch(volume -> volume != null && volume.status().waitingFor() != null);
   }
 
   private boolean lasts(String what, boolean holds, Duration howLong) {

@@ -43,6 +43,10 @@ final class QemuDisk {
     return content;
   }
 
+  Qemu qemu() {
+    return qemu;
+  }
+
   Host host() {
     return qemu.host();
   }

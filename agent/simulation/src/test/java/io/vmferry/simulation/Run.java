@@ -24,8 +24,8 @@ final class Run {
   /** After which something that must happen counts as never happening. */
   private static final Duration PATIENCE = Duration.ofMinutes(15);
 
-  private static final int MAX_MOVES = 4;
-  private static final int READ_SECTORS = 64;
+  private static final int MAX_MOVES = 6;
+  private static final int CHUNK_SECTORS = 64;
 
   private final World world;
   private final Operator operator;
@@ -75,14 +75,26 @@ final class Run {
     }
     operator.start(world.a());
     until("the domain runs", () -> runner() != null, operator::refusal);
+    fill(runningQemu());
     operator.begin();
+  }
+
+  /** An empty disk would have nothing to fetch. */
+  private void fill(Qemu qemu) {
+    for (QemuDisk disk : qemu.disks()) {
+      for (int first = 0; first < disk.content().sectors(); first += CHUNK_SECTORS) {
+        disk.submit(
+            new DiskRequest(world, disk, Kind.WRITE, first, CHUNK_SECTORS, false, () -> {}));
+      }
+    }
+    pass(Duration.ofMillis(500));
   }
 
   private void safety() {
     faults.begin();
     int wanted = 1 + random.nextInt(MAX_MOVES);
     for (int i = 0; i < wanted; i++) {
-      pass(Duration.ofMillis(500 + random.nextInt(random.nextBoolean() ? 4_000 : 40_000)));
+      pass(Duration.ofMillis(500 + random.nextInt(random.nextBoolean() ? 3_000 : 30_000)));
       Host from = runner();
       if (from != null && !world.isMigrating() && mayMigrate(from)) {
         Migration migration =
@@ -111,9 +123,9 @@ final class Run {
     Qemu qemu = runningQemu();
     until("all requests are answered", () -> qemu.waiting() == 0, () -> "");
     for (QemuDisk disk : qemu.disks()) {
-      for (int first = 0; first < disk.content().sectors(); first += READ_SECTORS) {
+      for (int first = 0; first < disk.content().sectors(); first += CHUNK_SECTORS) {
         disk.submit(
-            new DiskRequest(world, disk, Kind.READ, first, READ_SECTORS, false, () -> {}));
+            new DiskRequest(world, disk, Kind.READ, first, CHUNK_SECTORS, false, () -> {}));
       }
     }
     until("all is read", () -> qemu.waiting() == 0, () -> "");

@@ -18,6 +18,9 @@ final class World {
   static final UUID DOMAIN = new UUID(0x6b6c7a2e5a0e4f0aL, 0x9d0e2f4a9f1d3c11L);
   private static final int MAX_SECTORS = 500;
 
+  /** Bytes per second. */
+  private static final int SLOW_COPY = 2_000;
+
   /** A copy that is complete elsewhere goes at once. */
   static final Config.Retention AT_ONCE =
       new Config.Retention(Optional.of(Duration.ZERO), Optional.empty());
@@ -64,6 +67,11 @@ final class World {
     a = new Host(this, "a");
     b = new Host(this, "b");
     network.join(a, b);
+    if (random.nextInt(3) != 0) {
+      // The copy takes a minute or so: most of what happens then happens in fetch mode.
+      long cap = SLOW_COPY + random.nextInt(8 * SLOW_COPY);
+      hosts().forEach(host -> host.relay().capCopy(cap));
+    }
   }
 
   Random random() {
@@ -172,9 +180,9 @@ final class World {
     return host.libvirtd().domain(DOMAIN);
   }
 
-  /** Requests that changed content, over all disks. */
-  long changes() {
-    return disks.stream().mapToLong(GuestDisk::changes).sum();
+  /** Requests of other QEMUs that changed content, over all disks. */
+  long changesOfOthers(Qemu qemu) {
+    return disks.stream().mapToLong(disk -> disk.changesOfOthers(qemu)).sum();
   }
 
   // ---- what must always be true

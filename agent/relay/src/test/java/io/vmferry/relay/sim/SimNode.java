@@ -55,6 +55,7 @@ public final class SimNode {
   private ClientsAtPeers clientsAtPeers;
   private Promotion promotion;
   private RelayApi api;
+  private Long copyCap;
   private GuestProbe probe =
       volume -> CompletableFuture.completedFuture(new GuestStatus(this.guest, null, "vm"));
 
@@ -138,6 +139,11 @@ public final class SimNode {
     return api;
   }
 
+  /** Caps the background copy, from the next start on; null for no cap. */
+  public void capCopy(Long bytesPerSecond) {
+    copyCap = bytesPerSecond;
+  }
+
   /** Asks this instead of {@link #guest}, from the next start on. */
   public void askForGuests(GuestProbe newProbe) {
     probe = newProbe;
@@ -160,7 +166,7 @@ public final class SimNode {
               life.schedule(freeAt[0] - time.nanoTime(), task);
             },
             life);
-    RateLimit limit = new RateLimit(null, life.nanoTime());
+    RateLimit limit = new RateLimit(copyCap, life.nanoTime());
     Peers peers = new Peers(name, life, limit, links);
     SimEvents events = new SimEvents();
     ProcessTable processes =
