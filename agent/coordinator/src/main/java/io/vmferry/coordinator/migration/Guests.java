@@ -35,7 +35,10 @@ public final class Guests {
     this(hypervisor, incoming, TIMEOUT);
   }
 
-  Guests(Hypervisor hypervisor, Predicate<UUID> incoming, Duration timeout) {
+  /**
+   * @param timeout how long the hypervisor may take, in real time
+   */
+  public Guests(Hypervisor hypervisor, Predicate<UUID> incoming, Duration timeout) {
     this.hypervisor = hypervisor;
     this.incoming = incoming;
     this.timeout = timeout;

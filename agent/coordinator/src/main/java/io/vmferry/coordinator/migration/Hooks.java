@@ -36,7 +36,12 @@ public final class Hooks {
     this(nbdSocket, coordinator, timeline, ATTACH_TIMEOUT);
   }
 
-  Hooks(String nbdSocket, Coordinator coordinator, Timeline timeline, Duration attachTimeout) {
+  /**
+   * @param nbdSocket path of the relay's NBD socket as it stands in domain XML
+   * @param attachTimeout how long the relay may take to attach, in real time
+   */
+  public Hooks(
+      String nbdSocket, Coordinator coordinator, Timeline timeline, Duration attachTimeout) {
     this.nbdSocket = nbdSocket;
     this.coordinator = coordinator;
     this.timeline = timeline;

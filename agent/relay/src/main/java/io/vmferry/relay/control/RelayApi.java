@@ -33,18 +33,17 @@ import io.vmferry.relay.handover.StandbyHandover;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.Volumes;
+import java.time.Duration;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.CompletionException;
 import java.util.concurrent.TimeUnit;
-import java.util.concurrent.TimeoutException;
 import java.util.function.Supplier;
 
 /** The requests of the control API, moved to the data loop. Errors become Problems. */
 public final class RelayApi {
   /** A takeover that takes longer goes on by itself; the agent asks again. */
-  private static final long TAKEOVER_SECONDS = 20;
+  private static final Duration TAKEOVER_LIMIT = Duration.ofSeconds(20);
 
   private final String version;
   private final Loop loop;
@@ -168,19 +167,17 @@ public final class RelayApi {
   @Post("/v1/takeovers/{domain}")
   public CompletableFuture<Void> takeover(@Param String domain) {
     UUID uuid = uuid(domain);
-    return onLoop(() -> handover.domainRuns(uuid).copy())
-        .orTimeout(TAKEOVER_SECONDS, TimeUnit.SECONDS)
-        .exceptionally(
-            error -> {
-              if (error instanceof TimeoutException) {
-                throw new ProblemException(
-                    Problem.Code.UNAVAILABLE,
-                    "the takeover of domain " + domain + " waits; see 'vmferry status' for what");
-              }
-              throw error instanceof RuntimeException runtime
-                  ? runtime
-                  : new CompletionException(error);
-            });
+    return onLoop(() -> limited(handover.domainRuns(uuid).copy(), domain));
+  }
+
+  private CompletableFuture<Void> limited(CompletableFuture<Void> takeover, String domain) {
+    ProblemException waits =
+        new ProblemException(
+            Problem.Code.UNAVAILABLE,
+            "the takeover of domain " + domain + " waits; see 'vmferry status' for what");
+    Loop.Timer late = loop.after(TAKEOVER_LIMIT, () -> takeover.completeExceptionally(waits));
+    var unused = takeover.whenComplete((done, error) -> late.cancel());
+    return takeover;
   }
 
   @Put("/v1/rate")

@@ -6,6 +6,7 @@ import io.netty.buffer.ByteBufAllocator;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.VolumeState;
+import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.HeapBlockMap;
 import io.vmferry.relay.map.Runs;
@@ -25,7 +26,6 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -153,16 +153,15 @@ public final class OwnerHandover {
   /** Two proofs, whichever comes first: the agent says so, or no client is left. */
   private CompletableFuture<Void> guestStopped(Volume volume) {
     CompletableFuture<Void> stopped = new CompletableFuture<>();
-    var unused =
+    Loop loop = volumes.shared().loop();
+    Loop.Timer late = loop.after(PROBE_TIMEOUT, () -> decide(volume, null, stopped));
+    var unusedAnswer =
         ask(volume)
-            .orTimeout(PROBE_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS)
             .whenComplete(
                 (status, error) ->
-                    volumes
-                        .shared()
-                        .loop()
-                        .execute(() -> decide(volume, error == null ? status : null, stopped)));
+                    loop.execute(() -> decide(volume, error == null ? status : null, stopped)));
     awaitNoClients(volume, stopped);
+    var unused = stopped.whenComplete((done, error) -> late.cancel());
     return stopped;
   }
 

@@ -2,6 +2,8 @@
 package io.vmferry.relay.sim;
 
 import io.vmferry.api.GuestStatus;
+import io.vmferry.api.Timeline;
+import io.vmferry.relay.control.RelayApi;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
@@ -10,6 +12,7 @@ import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
 import io.vmferry.relay.handover.Forks;
+import io.vmferry.relay.handover.GuestProbe;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
@@ -24,6 +27,7 @@ import io.vmferry.relay.volume.ProcessTable;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.Volumes;
 import java.io.IOException;
+import java.time.Clock;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -50,6 +54,10 @@ public final class SimNode {
   private Departures departures;
   private ClientsAtPeers clientsAtPeers;
   private Promotion promotion;
+  private RelayApi api;
+  private Long copyCap;
+  private GuestProbe probe =
+      volume -> CompletableFuture.completedFuture(new GuestStatus(this.guest, null, "vm"));
 
   /** QEMU processes that have ended. */
   private final Set<Integer> ended = new HashSet<>();
@@ -126,6 +134,21 @@ public final class SimNode {
     return exports;
   }
 
+  /** What the relay serves on its control socket. */
+  public RelayApi api() {
+    return api;
+  }
+
+  /** Caps the background copy, from the next start on; null for no cap. */
+  public void capCopy(Long bytesPerSecond) {
+    copyCap = bytesPerSecond;
+  }
+
+  /** Asks this instead of {@link #guest}, from the next start on. */
+  public void askForGuests(GuestProbe newProbe) {
+    probe = newProbe;
+  }
+
   public void processEnded(int pid) {
     ended.add(pid);
   }
@@ -143,7 +166,8 @@ public final class SimNode {
               life.schedule(freeAt[0] - time.nanoTime(), task);
             },
             life);
-    Peers peers = new Peers(name, life, new RateLimit(null, life.nanoTime()), links);
+    RateLimit limit = new RateLimit(copyCap, life.nanoTime());
+    Peers peers = new Peers(name, life, limit, links);
     SimEvents events = new SimEvents();
     ProcessTable processes =
         pid -> ended.contains(pid) ? Optional.empty() : Optional.of(new LocalProcess(pid, 1));
@@ -168,17 +192,23 @@ public final class SimNode {
     events.connect(handover, notices);
     service =
         new PeerRequests(
-            volumes,
-            peers,
-            new OwnerHandover(
-                volumes,
-                volume -> CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm"))),
-            handover,
-            new Compression(life));
+            volumes, peers, new OwnerHandover(volumes, probe), handover, new Compression(life));
     departures = new Departures(volumes, peers, open);
     clientsAtPeers = new ClientsAtPeers(peers, life);
     promotion = new Promotion(volumes, peers);
     exports = new LocalExports(volumes, peers, attacher);
+    api =
+        new RelayApi(
+            "simulated",
+            life,
+            volumes,
+            peers,
+            attacher,
+            handover,
+            departures,
+            promotion,
+            limit,
+            new Timeline(name, Clock.systemUTC()));
     volumes.start(storage.load());
     notices.start();
     open.start();
@@ -197,7 +227,9 @@ public final class SimNode {
 
   /** As {@link #kill}, with all that was only in memory. */
   public void losePower() {
-    kill();
+    if (isAlive()) {
+      kill();
+    }
     storage.powerLoss();
   }
 

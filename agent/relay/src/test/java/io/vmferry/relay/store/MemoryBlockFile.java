@@ -142,10 +142,21 @@ public final class MemoryBlockFile implements BlockFile {
     unforced.clear();
     held.clear();
     cached = durable.clone();
+    allocateContent();
     failures.clear();
     poison = null;
     closed = false;
     holding = false;
+  }
+
+  /** What a punched page held may be back: no file system calls that a hole. */
+  private void allocateContent() {
+    for (int at = 0; at < cached.length; at++) {
+      if (cached[at] != 0) {
+        allocated.set(at / PAGE);
+        at |= PAGE - 1;
+      }
+    }
   }
 
   private void keep(Change change, LossModel.Fate fate) {

@@ -42,6 +42,18 @@ final class MemoryBlockFileTest {
   }
 
   @Test
+  void whatACrashBringsBackIsNoHole() {
+    file.write(0, bytes(1, 4096), note("a"));
+    file.force(note("force"));
+    file.zero(0, 4096, true, note("b"));
+    assertThat(file.allocated()).isZero();
+
+    file.crash(LossModel.everything());
+
+    assertThat(file.allocated()).isEqualTo(4096);
+  }
+
+  @Test
   void aForceCoversOnlyWhatWasCompletedWhenItWasAsked() {
     file.hold();
     file.write(0, bytes(1, 4096), note("a"));
