@@ -81,9 +81,7 @@ final class Agent {
   void traceTimeline() {
     for (TimelineEvent event : timeline.after(told)) {
       told = event.seq();
-      world
-          .trace()
-          .add("agent " + host.name() + ": " + event.kind() + ": " + event.detail());
+      world.trace().add("agent " + host.name() + ": " + event.kind() + ": " + event.detail());
     }
   }
 

@@ -26,13 +26,7 @@ final class DiskRequest implements NbdSession.ReadReply {
    * @param answered what to do then
    */
   DiskRequest(
-      World world,
-      QemuDisk disk,
-      Kind kind,
-      int first,
-      int count,
-      boolean fua,
-      Runnable answered) {
+      World world, QemuDisk disk, Kind kind, int first, int count, boolean fua, Runnable answered) {
     this.world = world;
     this.disk = disk;
     this.first = first;

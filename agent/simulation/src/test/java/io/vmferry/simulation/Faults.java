@@ -45,6 +45,8 @@ final class Faults {
 
   private static final int SHORT_MILLIS = 3_000;
   private static final int LONG_MILLIS = 60_000;
+  private static final int PHASE_NANOS = 30_000_000;
+  private static final int LATER_NANOS = 2_000_000_000;
   private static final Duration WATCH = Duration.ofMillis(5);
 
   private final World world;
@@ -84,6 +86,7 @@ final class Faults {
   /** From now on nothing fails, and everything is mended. */
   void end() {
     active = false;
+    world.heal();
     world.network().mend();
     for (Host host : world.hosts()) {
       host.boot();
@@ -121,26 +124,35 @@ final class Faults {
     return choice.isEmpty() ? null : choice.get(random.nextInt(choice.size()));
   }
 
-  /** Lets something fail at a moment of one of the migration's phases. */
+  /** Lets something fail, or two things, at a moment of one of the migration's phases. */
   void aimAt(Migration migration) {
     if (!active || random.nextInt(5) == 0) {
       return;
     }
     Migration.Phase[] phases = Migration.Phase.values();
     Migration.Phase phase = phases[random.nextInt(phases.length)];
-    Kind kind = draw(true);
-    Duration delay =
-        Duration.ofNanos(random.nextInt(phase == Migration.Phase.OVER ? 2_000_000_000 : 30_000_000));
-    watch(
-        () -> migration.phase().compareTo(phase) >= 0,
-        () ->
-            world.after(
-                delay,
-                () -> {
-                  if (active) {
-                    strike(kind, migration);
-                  }
-                }));
+    if (random.nextInt(6) == 0) {
+      // The worst for who may run: nobody tells the source, and nobody there can ask.
+      aim(migration, Migration.Phase.FINISH, Kind.CLIENT_KILLED);
+      aim(migration, Migration.Phase.FINISH, Kind.LINK_CUT);
+      return;
+    }
+    aim(migration, phase, draw(true));
+    if (random.nextBoolean()) {
+      aim(migration, phase, draw(true));
+    }
+  }
+
+  private void aim(Migration migration, Migration.Phase phase, Kind kind) {
+    int within = phase == Migration.Phase.OVER ? LATER_NANOS : PHASE_NANOS;
+    Duration delay = Duration.ofNanos(random.nextInt(within));
+    Runnable strike =
+        () -> {
+          if (active) {
+            strike(kind, migration);
+          }
+        };
+    watch(() -> migration.phase().compareTo(phase) >= 0, () -> world.after(delay, strike));
   }
 
   private void watch(BooleanSupplier holds, Runnable then) {
@@ -152,7 +164,8 @@ final class Faults {
   }
 
   private Duration outage() {
-    return Duration.ofMillis(100 + random.nextInt(random.nextInt(3) == 0 ? LONG_MILLIS : SHORT_MILLIS));
+    return Duration.ofMillis(
+        100 + random.nextInt(random.nextInt(3) == 0 ? LONG_MILLIS : SHORT_MILLIS));
   }
 
   private void strike(Kind kind, Migration migration) {

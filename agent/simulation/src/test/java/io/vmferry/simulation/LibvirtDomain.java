@@ -77,6 +77,14 @@ final class LibvirtDomain {
     state = newState;
   }
 
+  /** Whether libvirt stopped its guest for a migration away, however that ended. */
+  boolean isStoppedToMigrate() {
+    return switch (state) {
+      case PAUSED_MIGRATION, PAUSED_POSTCOPY, PAUSED_POSTCOPY_FAILED -> true;
+      case RUNNING, STARTING_UP, PAUSED, PAUSED_IO_ERROR, SHUT_OFF, OTHER -> false;
+    };
+  }
+
   boolean hasJob() {
     return job != null;
   }
@@ -107,9 +115,7 @@ final class LibvirtDomain {
 
   DomainInfo info() {
     List<VmferryDisk> disks =
-        world.disks().stream()
-            .map(disk -> new VmferryDisk(disk.volume(), disk.target()))
-            .toList();
+        world.disks().stream().map(disk -> new VmferryDisk(disk.volume(), disk.target())).toList();
     List<String> volumes =
         defined ? world.disks().stream().map(GuestDisk::volume).toList() : List.of();
     return new DomainInfo(uuid, "vm", isActive(), state, disks, volumes, owner);

@@ -15,8 +15,8 @@ import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /**
- * The libvirtd of a host: domains, hooks, events. While it is down its QEMUs go on, and what happens
- * to them is found out at the next start, without events.
+ * The libvirtd of a host: domains, hooks, events. While it is down its QEMUs go on, and what
+ * happens to them is found out at the next start, without events.
  */
 final class Libvirtd implements Qemu.Monitor {
   static final String NBD_SOCKET = "/run/vmferry/nbd.sock";
@@ -258,7 +258,8 @@ final class Libvirtd implements Qemu.Monitor {
   private LibvirtDomain place(UUID uuid, String owner, boolean defined) {
     LibvirtDomain before = domains.get(uuid);
     LibvirtDomain domain =
-        new LibvirtDomain(world, this, uuid, owner, defined || (before != null && before.isDefined()));
+        new LibvirtDomain(
+            world, this, uuid, owner, defined || (before != null && before.isDefined()));
     domains.put(uuid, domain);
     return domain;
   }
@@ -269,7 +270,10 @@ final class Libvirtd implements Qemu.Monitor {
    * @param done gets the domain, or null and the reason of a failure
    */
   void prepare(
-      LibvirtDomain source, BooleanSupplier cancelled, Consumer<LibvirtDomain> placed, Consumer<String> done) {
+      LibvirtDomain source,
+      BooleanSupplier cancelled,
+      Consumer<LibvirtDomain> placed,
+      Consumer<String> done) {
     if (domains.containsKey(source.uuid()) && domains.get(source.uuid()).isActive()) {
       done.accept("the domain is active here");
       return;
@@ -307,8 +311,7 @@ final class Libvirtd implements Qemu.Monitor {
   }
 
   /** Starts a QEMU, up to the point where its guest could run. */
-  private void launch(
-      LibvirtDomain domain, BooleanSupplier cancelled, Consumer<String> done) {
+  private void launch(LibvirtDomain domain, BooleanSupplier cancelled, Consumer<String> done) {
     Qemu qemu = new Qemu(world, host, world.nextPid());
     qemu.monitoredBy(this);
     domain.setQemu(qemu);
@@ -367,8 +370,7 @@ final class Libvirtd implements Qemu.Monitor {
         });
   }
 
-  private void openDisks(
-      Qemu qemu, int index, BooleanSupplier over, Consumer<String> end) {
+  private void openDisks(Qemu qemu, int index, BooleanSupplier over, Consumer<String> end) {
     if (index == qemu.disks().size()) {
       readFirstSectors(qemu, over, end);
       return;

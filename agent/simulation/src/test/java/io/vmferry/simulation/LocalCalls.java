@@ -97,7 +97,6 @@ final class LocalCalls {
   void serverEnded() {
     List<CompletableFuture<?>> lost = List.copyOf(open);
     open.clear();
-    lost.forEach(
-        answer -> world.later(WAY_NANOS, () -> answer.completeExceptionally(gone())));
+    lost.forEach(answer -> world.later(WAY_NANOS, () -> answer.completeExceptionally(gone())));
   }
 }

@@ -23,6 +23,8 @@ final class Migration {
     STATE,
     /** The destination is asked to let it run, and has not answered. */
     FINISH,
+    /** It runs at the destination, and a part of its memory is still at the source. */
+    POSTCOPY,
     /** It runs at the destination; the source is asked to end its QEMU. */
     CONFIRM,
     OVER
@@ -47,6 +49,7 @@ final class Migration {
   private final int fromLife;
   private final int toLife;
   private final boolean daemonIsClient;
+  private final boolean postcopy;
   private LibvirtDomain target;
   private Qemu targetQemu;
   private Phase phase = Phase.PREPARE;
@@ -71,10 +74,11 @@ final class Migration {
     this.fromLife = from.libvirtd().life();
     this.toLife = to.libvirtd().life();
     this.daemonIsClient = world.random().nextBoolean();
+    this.postcopy = world.random().nextInt(5) == 0;
   }
 
   void start() {
-    world.trace().add("migrate " + from + " to " + to);
+    world.trace().add("migrate " + from + " to " + to + (postcopy ? ", post-copy" : ""));
     source.setJob(this);
     linkUpAt = now();
     if (!to.libvirtd().isAlive() || !world.network().isUp()) {
@@ -159,6 +163,9 @@ final class Migration {
 
   /** Ends the migration as libvirt does if one of them is gone. */
   private boolean participantsLive() {
+    if (phase == Phase.POSTCOPY) {
+      return postcopyLives();
+    }
     if (!sourceQemu.isAlive()) {
       sourceQemuGone();
     } else if (!from.libvirtd().isAlive(fromLife)) {
@@ -173,6 +180,26 @@ final class Migration {
       targetDaemonGone("the connection to the destination is lost");
     } else {
       return true;
+    }
+    return false;
+  }
+
+  /** There is no way back: without the one or the other the guest's memory is incomplete. */
+  private boolean postcopyLives() {
+    if (!sourceQemu.isAlive() || now() - linkUpAt > KEEPALIVE.toNanos()) {
+      over("post-copy broke");
+      if (targetQemu.isAlive()) {
+        to.killQemu(targetQemu);
+      }
+    } else if (targetQemu.isAlive()) {
+      return true;
+    }
+    if (!isOver()) {
+      over("post-copy broke");
+    }
+    if (sourceQemu.isAlive()) {
+      source.setState(DomainState.PAUSED_POSTCOPY_FAILED);
+      from.libvirtd().emit(source, Kind.SUSPENDED, 0);
     }
     return false;
   }
@@ -201,6 +228,12 @@ final class Migration {
         }
       }
       case FINISH -> finish(up);
+      case POSTCOPY -> {
+        if (up && now() >= nextAt && from.libvirtd().isAlive()) {
+          to.libvirtd().emit(target, Kind.RESUMED_MIGRATED, 0);
+          endSource();
+        }
+      }
       case CONFIRM -> confirm();
       case OVER -> {}
     }
@@ -247,7 +280,15 @@ final class Migration {
     if (!up || now() < nextAt) {
       return;
     }
-    if (!resumed) {
+    if (!resumed && postcopy) {
+      resumed = true;
+      world.trace().add("guest resumed at " + to);
+      source.setState(DomainState.PAUSED_POSTCOPY);
+      from.libvirtd().emit(source, Kind.SUSPENDED_POSTCOPY, 0);
+      target.run(Kind.RESUMED_POSTCOPY);
+      phase = Phase.POSTCOPY;
+      nextAt = now() + world.random().nextInt(4 * ITERATION_NANOS);
+    } else if (!resumed) {
       resumed = true;
       world.trace().add("guest resumed at " + to);
       target.run(Kind.RESUMED_MIGRATED);
@@ -259,12 +300,16 @@ final class Migration {
     } else if (answerLost) {
       cancelAtSource("no answer from the destination");
     } else {
-      phase = Phase.CONFIRM;
-      nextAt = now() + TERM_LIMIT.toNanos();
-      target.define(source.isDefined());
-      source.define(world.keepsDefinition() && source.isDefined());
-      sourceQemu.flush();
+      endSource();
     }
+  }
+
+  private void endSource() {
+    phase = Phase.CONFIRM;
+    nextAt = now() + TERM_LIMIT.toNanos();
+    target.define(source.isDefined());
+    source.define(world.keepsDefinition() && source.isDefined());
+    sourceQemu.flush();
   }
 
   private void confirm() {
@@ -314,7 +359,7 @@ final class Migration {
         goOn();
         over("the client died");
       }
-      case OVER -> {}
+      case POSTCOPY, OVER -> {}
     }
   }
 
@@ -339,7 +384,7 @@ final class Migration {
         }
       }
       case CONFIRM -> over("the source's libvirtd is gone");
-      case OVER -> {}
+      case POSTCOPY, OVER -> {}
     }
   }
 
@@ -372,7 +417,7 @@ final class Migration {
         }
         cancelAtSource(why);
       }
-      case CONFIRM, OVER -> {}
+      case POSTCOPY, CONFIRM, OVER -> {}
     }
   }
 
@@ -388,7 +433,7 @@ final class Migration {
         resumeSource(Kind.RESUMED);
       }
       case FINISH -> cancelAtSource("the destination's QEMU is gone");
-      case CONFIRM, OVER -> {}
+      case POSTCOPY, CONFIRM, OVER -> {}
     }
   }
 

@@ -9,8 +9,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * A person who looks at {@code vmferry status} on both hosts now and then, starts the domain when it
- * runs nowhere, and does what the agents' sentences say. Nothing else brings a stuck domain on.
+ * A person who looks at {@code vmferry status} on both hosts now and then, starts the domain when
+ * it runs nowhere, and does what the agents' sentences say. Nothing else brings a stuck domain on.
  */
 final class Operator {
   private static final Duration LOOK = Duration.ofSeconds(2);
@@ -83,7 +83,7 @@ final class Operator {
             .filter(domain -> domain != null && domain.isActive())
             .toList();
     for (LibvirtDomain domain : active) {
-      if (mustGo(domain, active.size()) && domain.host().libvirtd().isAlive()) {
+      if (mustGo(domain, active) && domain.host().libvirtd().isAlive()) {
         world.trace().add("operator destroys the domain at " + domain.host());
         destroyed++;
         since.clear();
@@ -97,7 +97,7 @@ final class Operator {
     }
   }
 
-  private boolean mustGo(LibvirtDomain domain, int active) {
+  private boolean mustGo(LibvirtDomain domain, List<LibvirtDomain> active) {
     Host host = domain.host();
     DomainStatus status = shown.get(host);
     boolean advised =
@@ -110,13 +110,13 @@ final class Operator {
       return true;
     }
     boolean second =
-        active > 1
-            && domain.state() != DomainState.PAUSED_MIGRATION
+        active.size() > 1
+            && active.stream().noneMatch(LibvirtDomain::isStoppedToMigrate)
             && world.disks().stream().noneMatch(disk -> world.owns(host, disk));
     if (!lasts("second " + host, second, PATIENCE)) {
       return false;
     }
-    if (domain.qemu().waiting() > 0 && !isExplained(host)) {
+    if (world.isHealed() && !domain.qemu().isIdle() && !isExplained(host)) {
       throw world.violation("nobody says at " + host + " what the second guest waits for");
     }
     return true;

@@ -45,8 +45,7 @@ final class Run {
   }
 
   Figures figures() {
-    long operations =
-        world.disks().stream().mapToLong(disk -> disk.history().operations()).sum();
+    long operations = world.disks().stream().mapToLong(disk -> disk.history().operations()).sum();
     return new Figures(1, operations, moves, faults.counts(), operator.starts());
   }
 
@@ -97,8 +96,7 @@ final class Run {
       pass(Duration.ofMillis(500 + random.nextInt(random.nextBoolean() ? 3_000 : 30_000)));
       Host from = runner();
       if (from != null && !world.isMigrating() && mayMigrate(from)) {
-        Migration migration =
-            new Migration(world, from, world.other(from), world.domain(from));
+        Migration migration = new Migration(world, from, world.other(from), world.domain(from));
         faults.aimAt(migration);
         world.start(migration);
         until("the migration is over", migration::isOver, () -> migration.phase().toString());
@@ -111,9 +109,7 @@ final class Run {
 
   private boolean mayMigrate(Host from) {
     LibvirtDomain domain = world.domain(from);
-    return from.libvirtd().isAlive()
-        && domain.state() == DomainState.RUNNING
-        && !domain.isBusy();
+    return from.libvirtd().isAlive() && domain.state() == DomainState.RUNNING && !domain.isBusy();
   }
 
   private void liveness() {
@@ -124,8 +120,7 @@ final class Run {
     until("all requests are answered", () -> qemu.waiting() == 0, () -> "");
     for (QemuDisk disk : qemu.disks()) {
       for (int first = 0; first < disk.content().sectors(); first += CHUNK_SECTORS) {
-        disk.submit(
-            new DiskRequest(world, disk, Kind.READ, first, CHUNK_SECTORS, false, () -> {}));
+        disk.submit(new DiskRequest(world, disk, Kind.READ, first, CHUNK_SECTORS, false, () -> {}));
       }
     }
     until("all is read", () -> qemu.waiting() == 0, () -> "");
@@ -143,9 +138,7 @@ final class Run {
   /** Where the guest runs, if that is clear. */
   private Host runner() {
     List<Host> running =
-        world.hosts().stream()
-            .filter(host -> host.qemus().stream().anyMatch(Qemu::runs))
-            .toList();
+        world.hosts().stream().filter(host -> host.qemus().stream().anyMatch(Qemu::runs)).toList();
     return running.size() == 1 ? running.get(0) : null;
   }
 

@@ -246,8 +246,7 @@ final class StubHypervisor implements Hypervisor {
   public CompletableFuture<Void> resume(UUID domain) {
     return job(
         (done, failed) ->
-            host.libvirtd()
-                .whenNoJob(domain, found -> found.resumeByAgent(done, failed), failed));
+            host.libvirtd().whenNoJob(domain, found -> found.resumeByAgent(done, failed), failed));
   }
 
   @Override

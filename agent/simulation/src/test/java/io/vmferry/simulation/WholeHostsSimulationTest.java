@@ -24,6 +24,10 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
 final class WholeHostsSimulationTest {
   private static final int SEEDS = 240;
 
+  /** How many runs at a time. */
+  private static final int THREADS =
+      Integer.getInteger("vmferry.sim.threads", Runtime.getRuntime().availableProcessors());
+
   private static ResourceLeakDetector.Level before;
 
   /** A killed process releases nothing, so a leak says nothing here. */
@@ -70,10 +74,9 @@ final class WholeHostsSimulationTest {
     assertThat(failures).isEmpty();
   }
 
-  /** Runs are independent of each other: as many at a time as there are processors. */
+  /** Runs are independent of each other. */
   private static Figures runAll(long from, long to, List<String> failures) throws Exception {
-    ExecutorService pool =
-        Executors.newFixedThreadPool(Runtime.getRuntime().availableProcessors());
+    ExecutorService pool = Executors.newFixedThreadPool(THREADS);
     List<Future<Figures>> runs = new ArrayList<>();
     for (long seed = from; seed < to; seed++) {
       long each = seed;

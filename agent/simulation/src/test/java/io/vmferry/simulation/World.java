@@ -19,7 +19,7 @@ final class World {
   private static final int MAX_SECTORS = 500;
 
   /** Bytes per second. */
-  private static final int SLOW_COPY = 2_000;
+  private static final long SLOW_COPY = 2_000;
 
   /** A copy that is complete elsewhere goes at once. */
   static final Config.Retention AT_ONCE =
@@ -33,12 +33,13 @@ final class World {
   private final Host a;
   private final Host b;
   private final int thinkNanos;
-  private final int eventDelayNanos;
+  private final long eventDelayNanos;
   private final Optional<Duration> pauseAfter;
   private final Config.Retention retention;
   private final boolean keepsDefinition;
   private Migration migration;
   private boolean quiet;
+  private boolean healed;
   private int lastPid = 100;
   private AssertionError violation;
 
@@ -53,7 +54,7 @@ final class World {
           new GuestDisk("vol" + i, "vd" + (char) ('a' + i), 100 + random.nextInt(MAX_SECTORS)));
     }
     thinkNanos = 1_000_000 * (20 + random.nextInt(300));
-    eventDelayNanos = 1_000_000 * (1 + random.nextInt(random.nextInt(4) == 0 ? 2000 : 20));
+    eventDelayNanos = 1_000_000L * (1 + random.nextInt(random.nextInt(4) == 0 ? 2000 : 20));
     pauseAfter =
         random.nextInt(4) == 0
             ? Optional.empty()
@@ -69,7 +70,7 @@ final class World {
     network.join(a, b);
     if (random.nextInt(3) != 0) {
       // The copy takes a minute or so: most of what happens then happens in fetch mode.
-      long cap = SLOW_COPY + random.nextInt(8 * SLOW_COPY);
+      long cap = SLOW_COPY + random.nextLong(8 * SLOW_COPY);
       hosts().forEach(host -> host.relay().capCopy(cap));
     }
   }
@@ -115,7 +116,7 @@ final class World {
   }
 
   long eventDelayNanos() {
-    return 1 + random.nextInt(eventDelayNanos);
+    return 1 + random.nextLong(eventDelayNanos);
   }
 
   Optional<Duration> pauseAfter() {
@@ -147,6 +148,15 @@ final class World {
 
   void beQuiet() {
     quiet = true;
+  }
+
+  /** Nothing fails any more. */
+  boolean isHealed() {
+    return healed;
+  }
+
+  void heal() {
+    healed = true;
   }
 
   void later(int maxNanos, Runnable task) {
@@ -222,6 +232,12 @@ final class World {
   void checkAgentMayResume(LibvirtDomain domain) {
     boolean stoppedToMigrate = domain.state() == DomainState.PAUSED_MIGRATION;
     boolean otherRuns = other(domain.host()).qemus().stream().anyMatch(Qemu::runs);
+    boolean inPostcopy =
+        domain.state() == DomainState.PAUSED_POSTCOPY
+            || domain.state() == DomainState.PAUSED_POSTCOPY_FAILED;
+    if (inPostcopy) {
+      throw violation("the agent of " + domain.host() + " resumes half a guest");
+    }
     if (stoppedToMigrate && otherRuns) {
       throw violation("the agent of " + domain.host() + " resumes a guest that runs elsewhere");
     }
