@@ -47,7 +47,7 @@ def relay(running_relay):
     """With an empty volume."""
     running_relay.create_volume("disk", VOLUME)
     yield running_relay
-    running_relay.control.delete("/v1/volumes/disk")
+    running_relay.delete_volume("disk")
 
 
 def slow_offset(number):

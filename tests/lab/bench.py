@@ -215,15 +215,10 @@ class Bench:
         owner.create_volume(name, self.size + MISSING)
         self._fill(owner.uri(name), extra=MISSING)
         domain = str(uuid.uuid4())
-        wait_for(lambda: self._unused(owner, name), 10, f"nobody has {name} open")
+        owner.await_closed(name)
         other.control.post("/v1/standbys", {"domain": domain, "volumes": [name], "owner": owner.name})
         if take_over:
             other.control.post(f"/v1/takeovers/{domain}", None)
-
-    @staticmethod
-    def _unused(relay, name):
-        volumes = relay.control.get("/v1/status")["volumes"]
-        return next(volume["clients"] for volume in volumes if volume["name"] == name) == 0
 
     def _plain_servers(self, folder, file):
         commands = {

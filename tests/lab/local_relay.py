@@ -10,6 +10,7 @@ from .product import JAR, PEER_PORT, START_TIMEOUT, Control
 from .waiting import wait_for
 
 STOP_TIMEOUT = 20  # seconds from SIGTERM; the relay gives its clients five
+CLIENTS_TIMEOUT = 30  # seconds; a slow disk may still answer what a client has asked
 
 # What a relay of a compute node is started with. The serial collector has the cheapest barriers, and there is next to
 # nothing to collect; what a request needs is not on the heap.
@@ -97,10 +98,21 @@ class LocalRelay:
     def create_volume(self, name, size):
         self.control.post("/v1/volumes", {"name": name, "size": size})
 
-    def state(self, name):
-        """The state of a volume, from the control API."""
+    def delete_volume(self, name):
+        """As soon as nobody has it open: the relay hears later than a client's end that it is gone."""
+        self.await_closed(name)
+        self.control.delete(f"/v1/volumes/{name}")
+
+    def await_closed(self, name):
+        wait_for(lambda: self.volume(name)["clients"] == 0, CLIENTS_TIMEOUT, f"nobody has {name} open")
+
+    def volume(self, name):
+        """What the control API says of a volume."""
         volumes = self.control.get("/v1/status")["volumes"]
-        return next(volume["state"] for volume in volumes if volume["name"] == name)
+        return next(volume for volume in volumes if volume["name"] == name)
+
+    def state(self, name):
+        return self.volume(name)["state"]
 
     def linked(self):
         return all(peer["up"] for peer in self.control.get("/v1/status")["peers"])
