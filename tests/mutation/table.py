@@ -206,8 +206,8 @@ BLOCKS = (
     mutant(
         "block that is half zero is sent as zero",
         "handover/ExtentSender.java",
-        "for (; at + Long.BYTES <= to; at += Long.BYTES) {",
-        "for (; at + Long.BYTES <= to; at += 8 * Long.BYTES) {",
+        "    int length = to - from;\n",
+        "    int length = (to - from) / 2;\n",
         "handover.ExtentSenderTest",
     ),
     mutant(

@@ -8,6 +8,7 @@ import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.PeerService.Responder;
 import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
+import java.nio.ByteBuffer;
 
 /**
  * Answers a read with extents: runs of blocks that are zero travel without payload, whether they
@@ -20,8 +21,11 @@ final class ExtentSender {
    */
   private static final int PACKED_PIECE = 64 << 10;
 
+  private static final ByteBuffer ZEROES = ByteBuffer.allocateDirect(BlockGrid.BLOCK);
+
   private final long offset;
   private final ByteBuf data;
+  private final ByteBuffer bytes;
   private final Responder responder;
   private final Compression compression;
 
@@ -36,6 +40,7 @@ final class ExtentSender {
     this.compression = compression;
     this.offset = offset;
     this.data = data;
+    this.bytes = data.nioBuffer();
     this.responder = responder;
   }
 
@@ -60,20 +65,10 @@ final class ExtentSender {
     return (int) Math.min(next, data.readableBytes());
   }
 
+  /** Compares eight bytes and more at a time, which a look at each of them doesn't. */
   private boolean isZero(int from, int to) {
-    int start = data.readerIndex();
-    int at = from;
-    for (; at + Long.BYTES <= to; at += Long.BYTES) {
-      if (data.getLong(start + at) != 0) {
-        return false;
-      }
-    }
-    for (; at < to; at++) {
-      if (data.getByte(start + at) != 0) {
-        return false;
-      }
-    }
-    return true;
+    int length = to - from;
+    return bytes.slice(from, length).mismatch(ZEROES.slice(0, length)) < 0;
   }
 
   private void extent(int from, int to, boolean zero) {
