@@ -76,22 +76,19 @@ public final class Attacher {
 
   private CompletableFuture<Void> look(AttachStandby request, int looks) {
     return lookOnce(request)
-        .handle(
-            (done, error) -> {
+        .exceptionallyCompose(
+            error -> {
               if (!(cause(error) instanceof ChangingHandsException changing)) {
-                return error == null
-                    ? CompletableFuture.<Void>completedFuture(null)
-                    : CompletableFuture.<Void>failedFuture(cause(error));
+                return CompletableFuture.failedFuture(cause(error));
               }
               if (looks <= 1) {
-                return CompletableFuture.<Void>failedFuture(changing.getCause());
+                return CompletableFuture.failedFuture(changing.getCause());
               }
               log.info("looking again in {} ms: {}", LOOK_AGAIN.toMillis(), changing.getMessage());
               CompletableFuture<Void> later = new CompletableFuture<>();
               volumes.shared().loop().after(LOOK_AGAIN, () -> later.complete(null));
               return later.thenCompose(now -> look(request, looks - 1));
-            })
-        .thenCompose(result -> result);
+            });
   }
 
   private static Throwable cause(Throwable error) {
@@ -156,14 +153,8 @@ public final class Attacher {
     for (Found each : owned) {
       chain = chain.thenCompose(previous -> attachOne(each, domain, made));
     }
-    return chain
-        .handle(
-            (done, error) ->
-                error == null
-                    ? CompletableFuture.<Void>completedFuture(null)
-                    : undo(made)
-                        .thenCompose(undone -> CompletableFuture.<Void>failedFuture(cause(error))))
-        .thenCompose(result -> result);
+    return chain.exceptionallyCompose(
+        error -> undo(made).thenCompose(undone -> CompletableFuture.failedFuture(cause(error))));
   }
 
   /** Completed when nothing is left behind, as far as that is possible. Never fails. */
