@@ -332,6 +332,20 @@ STALE_MAPS = (
 
 HANDOVER = (
     mutant(
+        "takeover of a connection that was replaced is carried out",
+        "handover/PeerRequests.java",
+        "    if (responder.fenced()) {\n",
+        "    if (false) {\n",
+        "handover.PeerRequestsTest",
+    ),
+    mutant(
+        "start in the middle of a takeover is refused",
+        "handover/Attacher.java",
+        "              if (looks <= 1) {\n",
+        "              if (looks > 0) {\n",
+        "handover.AttacherTest",
+    ),
+    mutant(
         "takeover with an old epoch is granted",
         "handover/OwnerHandover.java",
         "if (!record.epoch().equals(wanted.epoch())) {",

@@ -227,22 +227,8 @@ public final class OwnerHandover {
   }
 
   private void release(String peer, List<Wanted> wanted, List<Wanted> open, Responder responder) {
-    List<CompletableFuture<Void>> quiet = new ArrayList<>();
-    for (Wanted each : open) {
-      CompletableFuture<Void> one = new CompletableFuture<>();
-      quiet.add(one);
-      each.volume()
-          .quiesce(
-              error -> {
-                if (error == null) {
-                  one.complete(null);
-                } else {
-                  one.completeExceptionally(error);
-                }
-              });
-    }
     var unused =
-        CompletableFuture.allOf(quiet.toArray(CompletableFuture[]::new))
+        Quiet.quiesce(open.stream().map(Wanted::volume).toList())
             .whenComplete(
                 (done, error) -> {
                   if (error != null) {

@@ -74,6 +74,11 @@ public final class PeerRequests implements PeerService {
   }
 
   private void handleOnLoop(String peer, Frame request, Responder responder) {
+    if (responder.fenced()) {
+      log.info(
+          "{} of node {} came on a connection that it has replaced", request.getBodyCase(), peer);
+      return;
+    }
     try {
       switch (request.getBodyCase()) {
         case LOCATE -> locate(request.getLocate(), responder);

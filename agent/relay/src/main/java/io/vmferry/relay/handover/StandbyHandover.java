@@ -280,21 +280,8 @@ public final class StandbyHandover {
    * Stores of an earlier fetch mode end first: they would note blocks in the new epoch's journal.
    */
   private void quiesce(List<Volume> group, String origin, List<Granted> granted) {
-    List<CompletableFuture<Void>> quiet = new ArrayList<>();
-    for (Volume volume : group) {
-      CompletableFuture<Void> one = new CompletableFuture<>();
-      quiet.add(one);
-      volume.quiesce(
-          error -> {
-            if (error == null) {
-              one.complete(null);
-            } else {
-              one.completeExceptionally(error);
-            }
-          });
-    }
     var unused =
-        CompletableFuture.allOf(quiet.toArray(CompletableFuture[]::new))
+        Quiet.quiesce(group)
             .whenComplete(
                 (done, error) -> {
                   if (error == null) {

@@ -3,7 +3,6 @@ package io.vmferry.relay.map;
 
 import io.netty.buffer.ByteBuf;
 import java.util.Arrays;
-import java.util.zip.CRC32C;
 
 /**
  * The encoded form of {@link HeatRanks} on the wire. Layout, big endian:
@@ -21,6 +20,8 @@ import java.util.zip.CRC32C;
  * <p>A volume that was never used takes some 25 bytes; the worst takes two bytes per region.
  */
 public final class HeatCodec {
+  private static final WireForm FORM = new WireForm("heat map");
+
   static final int MAGIC = 0x564d4648;
   static final int VERSION = 1;
   static final int HEADER_BYTES = 16;
@@ -47,10 +48,10 @@ public final class HeatCodec {
         to++;
       }
       out.writeByte(ranks[from]);
-      writeVarint(out, to - from);
+      WireForm.writeVarint(out, to - from);
       from = to;
     }
-    out.writeInt(crc(out, start, out.writerIndex() - start));
+    out.writeInt(WireForm.crc(out, start, out.writerIndex() - start));
   }
 
   /**
@@ -62,66 +63,35 @@ public final class HeatCodec {
   public static HeatRanks decode(ByteBuf in, long size) throws MalformedMapException {
     int start = in.readerIndex();
     int length = in.readableBytes() - CRC_BYTES;
-    require(length >= HEADER_BYTES, "it is cut short");
-    require(in.readInt() == MAGIC, "it doesn't start with the mark of a heat map");
+    FORM.require(length >= HEADER_BYTES, "it is cut short");
+    FORM.require(in.readInt() == MAGIC, "it doesn't start with the mark of a heat map");
     int version = in.readInt();
-    require(version == VERSION, "it has version " + version + "; this release reads version 1");
-    require(in.getInt(start + length) == crc(in, start, length), "its checksum is wrong");
+    FORM.require(
+        version == VERSION, "it has version " + version + "; this release reads version 1");
+    FORM.require(
+        in.getInt(start + length) == WireForm.crc(in, start, length), "its checksum is wrong");
     int shift = in.readInt();
-    require(shift >= MIN_SHIFT && shift <= MAX_SHIFT, "its regions have the size 2^" + shift);
+    FORM.require(shift >= MIN_SHIFT && shift <= MAX_SHIFT, "its regions have the size 2^" + shift);
     int regions = in.readInt();
-    require(regions >= 1 && regions <= HeatRanks.MAX_REGIONS, "it has " + regions + " regions");
-    require(
+    FORM.require(
+        regions >= 1 && regions <= HeatRanks.MAX_REGIONS, "it has " + regions + " regions");
+    FORM.require(
         regions == HeatRanks.regionCount(size, shift),
         "its " + regions + " regions are not those of a volume of " + size + " bytes");
 
     ByteBuf body = in.readSlice(start + length - in.readerIndex());
     byte[] ranks = new byte[regions];
     for (int from = 0; from < regions; ) {
-      require(body.isReadable(), "it ends at region " + from + " of " + regions);
+      FORM.require(body.isReadable(), "it ends at region " + from + " of " + regions);
       byte rank = body.readByte();
       boolean used = rank >= 0 && rank <= HeatRanks.OLDEST;
-      require(used || rank == HeatRanks.NEVER, "rank " + rank);
-      int count = readVarint(body);
-      require(count >= 1 && count <= regions - from, "it has more regions than the volume");
+      FORM.require(used || rank == HeatRanks.NEVER, "rank " + rank);
+      int count = (int) FORM.readVarint(body, MAX_VARINT_BYTES);
+      FORM.require(count >= 1 && count <= regions - from, "it has more regions than the volume");
       Arrays.fill(ranks, from, from + count, rank);
       from += count;
     }
-    require(!body.isReadable(), "it goes on after the last region");
+    FORM.require(!body.isReadable(), "it goes on after the last region");
     return new HeatRanks(shift, ranks);
-  }
-
-  private static void writeVarint(ByteBuf out, int value) {
-    int rest = value;
-    while (rest > 0x7f) {
-      out.writeByte(rest | 0x80);
-      rest >>>= 7;
-    }
-    out.writeByte(rest);
-  }
-
-  private static int readVarint(ByteBuf in) throws MalformedMapException {
-    int value = 0;
-    for (int i = 0; i < MAX_VARINT_BYTES; i++) {
-      require(in.isReadable(), "a number is cut short");
-      int next = in.readUnsignedByte();
-      value |= (next & 0x7f) << (7 * i);
-      if (next < 0x80) {
-        return value;
-      }
-    }
-    throw new MalformedMapException("The heat map can't be used: a number is too long.");
-  }
-
-  private static int crc(ByteBuf buffer, int start, int length) {
-    CRC32C crc = new CRC32C();
-    crc.update(buffer.nioBuffer(start, length));
-    return (int) crc.getValue();
-  }
-
-  private static void require(boolean holds, String problem) throws MalformedMapException {
-    if (!holds) {
-      throw new MalformedMapException("The heat map can't be used: " + problem + ".");
-    }
   }
 }

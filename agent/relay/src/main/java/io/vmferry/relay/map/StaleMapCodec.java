@@ -2,7 +2,6 @@
 package io.vmferry.relay.map;
 
 import io.netty.buffer.ByteBuf;
-import java.util.zip.CRC32C;
 
 /**
  * The encoded form of a map, on the wire and inside durable files. Layout, big endian unless said:
@@ -25,6 +24,8 @@ import java.util.zip.CRC32C;
  * block and 1/4096 more.
  */
 public final class StaleMapCodec {
+
+  private static final WireForm FORM = new WireForm("encoded map");
 
   static final int MAGIC = 0x564d464d;
   static final int VERSION = 1;
@@ -71,7 +72,7 @@ public final class StaleMapCodec {
       }
     }
     out.setInt(lengthAt, out.writerIndex() - lengthAt - Integer.BYTES);
-    out.writeInt(crc(out, start, out.writerIndex() - start));
+    out.writeInt(WireForm.crc(out, start, out.writerIndex() - start));
   }
 
   private static int encodeUniform(ChunkedBlockMap map, int first, ByteBuf out) {
@@ -81,7 +82,7 @@ public final class StaleMapCodec {
       end++;
     }
     out.writeByte(set ? SET_CHUNKS : CLEAR_CHUNKS);
-    writeVarint(out, end - first);
+    WireForm.writeVarint(out, end - first);
     return end;
   }
 
@@ -115,13 +116,13 @@ public final class StaleMapCodec {
 
   private static void encodeRuns(long[] words, int size, int runs, ByteBuf out) {
     out.writeByte(RUNS);
-    writeVarint(out, runs);
+    WireForm.writeVarint(out, runs);
     int at = 0;
     for (int run = 0; run < runs; run++) {
       int from = next(words, at, size, true);
       int to = next(words, from, size, false);
-      writeVarint(out, from - at);
-      writeVarint(out, to - from);
+      WireForm.writeVarint(out, from - at);
+      WireForm.writeVarint(out, to - from);
       at = to;
     }
   }
@@ -149,30 +150,31 @@ public final class StaleMapCodec {
    */
   public static HeapBlockMap decode(ByteBuf in, long expectedBlocks) throws MalformedMapException {
     int start = in.readerIndex();
-    require(in.readableBytes() >= HEADER_BYTES + CRC_BYTES, "it is cut short");
-    require(in.readInt() == MAGIC, "it doesn't start with the mark of a map");
+    FORM.require(in.readableBytes() >= HEADER_BYTES + CRC_BYTES, "it is cut short");
+    FORM.require(in.readInt() == MAGIC, "it doesn't start with the mark of a map");
     int version = in.readInt();
-    require(version == VERSION, "it has version " + version + "; this release reads version 1");
+    FORM.require(
+        version == VERSION, "it has version " + version + "; this release reads version 1");
     long blocks = in.readLong();
-    require(
+    FORM.require(
         blocks == expectedBlocks,
         "it has " + blocks + " blocks where the volume has " + expectedBlocks);
     long cardinality = in.readLong();
     int length = in.readInt();
-    require(length >= 0 && length <= in.readableBytes() - CRC_BYTES, "its body is cut short");
+    FORM.require(length >= 0 && length <= in.readableBytes() - CRC_BYTES, "its body is cut short");
     int crc = in.getInt(in.readerIndex() + length);
-    require(crc == crc(in, start, HEADER_BYTES + length), "its checksum is wrong");
+    FORM.require(crc == WireForm.crc(in, start, HEADER_BYTES + length), "its checksum is wrong");
 
     ByteBuf body = in.readSlice(length);
     in.skipBytes(CRC_BYTES);
     HeapBlockMap map = HeapBlockMap.allClear(blocks);
     int chunk = 0;
     while (chunk < map.chunks()) {
-      require(body.isReadable(), "its body ends at chunk " + chunk + " of " + map.chunks());
+      FORM.require(body.isReadable(), "its body ends at chunk " + chunk + " of " + map.chunks());
       chunk = decodeItem(body, map, chunk);
     }
-    require(!body.isReadable(), "its body goes on after the last chunk");
-    require(
+    FORM.require(!body.isReadable(), "its body goes on after the last chunk");
+    FORM.require(
         map.cardinality() == cardinality,
         "it has " + map.cardinality() + " set blocks where its header says " + cardinality);
     return map;
@@ -184,8 +186,9 @@ public final class StaleMapCodec {
     int item = body.readUnsignedByte();
     switch (item) {
       case CLEAR_CHUNKS, SET_CHUNKS -> {
-        long count = readVarint(body);
-        require(count >= 1 && count <= map.chunks() - chunk, "it has more chunks than the volume");
+        long count = FORM.readVarint(body, MAX_VARINT_BYTES);
+        FORM.require(
+            count >= 1 && count <= map.chunks() - chunk, "it has more chunks than the volume");
         int end = chunk + (int) count;
         if (item == SET_CHUNKS) {
           map.set(firstBlock(chunk), Math.min(firstBlock(end), map.blocks()));
@@ -200,20 +203,21 @@ public final class StaleMapCodec {
         decodeBits(body, map, chunk);
         return chunk + 1;
       }
-      default -> throw malformed("chunk " + chunk + " has the unknown form " + item);
+      default -> throw FORM.malformed("chunk " + chunk + " has the unknown form " + item);
     }
   }
 
   private static void decodeRuns(ByteBuf body, HeapBlockMap map, int chunk)
       throws MalformedMapException {
     int size = map.sizeOf(chunk);
-    long runs = readVarint(body);
-    require(runs <= MAX_RUNS, "chunk " + chunk + " has too many runs");
+    long runs = FORM.readVarint(body, MAX_VARINT_BYTES);
+    FORM.require(runs <= MAX_RUNS, "chunk " + chunk + " has too many runs");
     long at = 0;
     for (long run = 0; run < runs; run++) {
-      long from = at + readVarint(body);
-      long to = from + readVarint(body);
-      require(from < to && to <= size, "a run of chunk " + chunk + " is empty or past its end");
+      long from = at + FORM.readVarint(body, MAX_VARINT_BYTES);
+      long to = from + FORM.readVarint(body, MAX_VARINT_BYTES);
+      FORM.require(
+          from < to && to <= size, "a run of chunk " + chunk + " is empty or past its end");
       map.set(firstBlock(chunk) + from, firstBlock(chunk) + to);
       at = to;
     }
@@ -223,13 +227,13 @@ public final class StaleMapCodec {
       throws MalformedMapException {
     int size = map.sizeOf(chunk);
     int bytes = (size + Byte.SIZE - 1) / Byte.SIZE;
-    require(body.readableBytes() >= bytes, "the bits of chunk " + chunk + " are cut short");
+    FORM.require(body.readableBytes() >= bytes, "the bits of chunk " + chunk + " are cut short");
     long[] words = new long[ChunkedBlockMap.CHUNK_WORDS];
     for (int i = 0; i < bytes; i++) {
       words[i / Long.BYTES] |= (long) body.readUnsignedByte() << (i % Long.BYTES * Byte.SIZE);
     }
     int used = size % Long.SIZE;
-    require(
+    FORM.require(
         used == 0 || words[size / Long.SIZE] >>> used == 0,
         "chunk " + chunk + " has blocks past the end of the volume");
     map.adopt(chunk, words);
@@ -237,43 +241,5 @@ public final class StaleMapCodec {
 
   private static long firstBlock(int chunk) {
     return (long) chunk << ChunkedBlockMap.CHUNK_SHIFT;
-  }
-
-  private static void writeVarint(ByteBuf out, int value) {
-    int rest = value;
-    while (rest > 0x7f) {
-      out.writeByte(rest | 0x80);
-      rest >>>= 7;
-    }
-    out.writeByte(rest);
-  }
-
-  private static long readVarint(ByteBuf in) throws MalformedMapException {
-    long value = 0;
-    for (int i = 0; i < MAX_VARINT_BYTES; i++) {
-      require(in.isReadable(), "a number is cut short");
-      int next = in.readUnsignedByte();
-      value |= (long) (next & 0x7f) << (7 * i);
-      if (next < 0x80) {
-        return value;
-      }
-    }
-    throw malformed("a number is longer than " + MAX_VARINT_BYTES + " bytes");
-  }
-
-  private static int crc(ByteBuf buffer, int start, int length) {
-    CRC32C crc = new CRC32C();
-    crc.update(buffer.nioBuffer(start, length));
-    return (int) crc.getValue();
-  }
-
-  private static void require(boolean holds, String problem) throws MalformedMapException {
-    if (!holds) {
-      throw malformed(problem);
-    }
-  }
-
-  private static MalformedMapException malformed(String problem) {
-    return new MalformedMapException("The encoded map can't be used: " + problem + ".");
   }
 }

@@ -45,6 +45,11 @@ final class ChannelResponder implements PeerService.Responder {
   }
 
   @Override
+  public boolean fenced() {
+    return connection.fenced();
+  }
+
+  @Override
   public long queuedBytes() {
     return connection.queuedBytes();
   }

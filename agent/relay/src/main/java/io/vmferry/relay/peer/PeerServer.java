@@ -40,6 +40,7 @@ public final class PeerServer {
   private final ChannelGroup channels =
       new DefaultChannelGroup("peers", GlobalEventExecutor.INSTANCE, true);
   private final AtomicInteger unauthenticated = new AtomicInteger();
+  private final ControlFence fence = new ControlFence();
 
   /**
    * @param knownPeer whether a node is among the configured peers; called on event loops
@@ -132,6 +133,6 @@ public final class PeerServer {
         channel.pipeline(), heartbeat, setup.tls().newServerHandler(channel.alloc()), decoder);
     channel
         .pipeline()
-        .addLast(new ServerHandshake(setup, knownPeer, service, heartbeat, decoder, over));
+        .addLast(new ServerHandshake(setup, knownPeer, service, heartbeat, decoder, over, fence));
   }
 }

@@ -28,6 +28,15 @@ public interface PeerService {
      */
     void answer(Frame.Builder answer, ByteBuf payload, boolean last);
 
+    /**
+     * Whether the peer has said hello on a newer CONTROL connection. To be asked where requests are
+     * put in order, just before one is carried out: one that was fenced must not be. Whatever the
+     * peer asks on the newer connection arrives after this has become true.
+     */
+    default boolean fenced() {
+      return false;
+    }
+
     /** Bytes that are queued on this connection and not yet handed to the kernel. */
     long queuedBytes();
 

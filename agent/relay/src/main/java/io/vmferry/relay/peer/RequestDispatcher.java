@@ -32,6 +32,7 @@ final class RequestDispatcher extends SimpleChannelInboundHandler<PeerFrame> {
   private final Deque<Runnable> waitingForQueue = new ArrayDeque<>();
   private ChannelHandlerContext context;
   private boolean over;
+  private volatile boolean fenced;
 
   RequestDispatcher(String peer, Role role, PeerService service) {
     super(PeerFrame.class);
@@ -48,7 +49,7 @@ final class RequestDispatcher extends SimpleChannelInboundHandler<PeerFrame> {
   @Override
   protected void channelRead0(ChannelHandlerContext ctx, PeerFrame message) {
     Frame request = message.header();
-    if (over) {
+    if (over || fenced) {
       return;
     }
     if (request.hasPing()) {
@@ -101,6 +102,27 @@ final class RequestDispatcher extends SimpleChannelInboundHandler<PeerFrame> {
   void silent() {
     end("nothing heard for " + Heartbeat.SERVER_SILENT_BEATS + " s");
     var unused = context.close();
+  }
+
+  /** The peer has a newer connection: nothing is carried out for this one any more. Any thread. */
+  void fence() {
+    fenced = true;
+    try {
+      context
+          .executor()
+          .execute(
+              () -> {
+                end("the peer has a newer connection");
+                var unused = context.close();
+              });
+    } catch (RejectedExecutionException e) {
+      LOG.debug("The event loops have shut down, and the connection of {} with them", peer);
+    }
+  }
+
+  /** See {@link PeerService.Responder#fenced}. */
+  boolean fenced() {
+    return fenced;
   }
 
   /** Limits of frames on this connection. */

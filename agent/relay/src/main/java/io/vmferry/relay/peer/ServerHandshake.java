@@ -29,12 +29,14 @@ final class ServerHandshake extends SimpleChannelInboundHandler<PeerFrame> {
   private final Heartbeat heartbeat;
   private final FrameDecoder decoder;
   private final Runnable whenAdmitted;
+  private final ControlFence fence;
   private Future<?> timeout;
   private String certified;
   private boolean decided;
 
   /**
    * @param whenAdmitted runs when the hello is accepted
+   * @param fence of all connections of the server
    */
   ServerHandshake(
       PeerSetup setup,
@@ -42,7 +44,8 @@ final class ServerHandshake extends SimpleChannelInboundHandler<PeerFrame> {
       PeerService service,
       Heartbeat heartbeat,
       FrameDecoder decoder,
-      Runnable whenAdmitted) {
+      Runnable whenAdmitted,
+      ControlFence fence) {
     super(PeerFrame.class);
     this.setup = setup;
     this.knownPeer = knownPeer;
@@ -50,6 +53,7 @@ final class ServerHandshake extends SimpleChannelInboundHandler<PeerFrame> {
     this.heartbeat = heartbeat;
     this.decoder = decoder;
     this.whenAdmitted = whenAdmitted;
+    this.fence = fence;
   }
 
   @Override
@@ -115,8 +119,6 @@ final class ServerHandshake extends SimpleChannelInboundHandler<PeerFrame> {
     whenAdmitted.run();
     Role role = first.getHello().getRole();
     decoder.limits(FrameLimits.of(role));
-    Frame hello = HelloRules.hello(first.getId(), setup.node(), role, setup.software());
-    var unused = ctx.writeAndFlush(PeerFrame.of(hello));
     LOG.debug(
         "Peer {} ({}) connected from {} for {}",
         certified,
@@ -125,6 +127,13 @@ final class ServerHandshake extends SimpleChannelInboundHandler<PeerFrame> {
         role);
     RequestDispatcher dispatcher = new RequestDispatcher(certified, role, service);
     ctx.pipeline().replace(this, "requests", dispatcher);
+    if (role == Role.CONTROL) {
+      // Before the answer, and so before anything that the peer asks on this connection.
+      fence.admit(certified, dispatcher);
+      ctx.channel().closeFuture().addListener(closed -> fence.gone(certified, dispatcher));
+    }
+    Frame hello = HelloRules.hello(first.getId(), setup.node(), role, setup.software());
+    var unused = ctx.channel().writeAndFlush(PeerFrame.of(hello));
     heartbeat.start(Heartbeat.SERVER_SILENT_BEATS, () -> {}, dispatcher::silent);
   }
 

@@ -10,6 +10,9 @@ import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.VolumeState;
 import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.peer.WireIds;
+import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Takeover;
 import io.vmferry.relay.sim.SimNode;
 import io.vmferry.relay.store.DiskErrors;
 import io.vmferry.relay.volume.RecordedReply;
@@ -187,7 +190,7 @@ final class AttacherTest {
   private static void attachDuringTakeover(String node, int millis, boolean retained)
       throws Exception {
     Nodes nodes = new Nodes();
-    nodes.create(retained ? nodes.b : nodes.a, "vol");
+    nodes.create(retained ? nodes.b : nodes.a, "vol", 4096);
     if (retained) {
       nodes.move(nodes.a, "vol");
     }
@@ -210,7 +213,7 @@ final class AttacherTest {
   @ParameterizedTest
   @ValueSource(strings = {"b", "c"})
   void aTakeoverUnderWayIsWaitedFor(String node) throws Exception {
-    for (int millis = 0; millis < TAKEOVER_MILLIS; millis++) {
+    for (int millis = 0; millis < TAKEOVER_MILLIS; millis += 2) {
       attachDuringTakeover(node, millis, false);
       attachDuringTakeover(node, millis, true);
     }
@@ -218,9 +221,30 @@ final class AttacherTest {
 
   @Test
   void theOldOwnerAttachesDuringATakeoverFromIt() throws Exception {
-    for (int millis = 0; millis < TAKEOVER_MILLIS; millis++) {
+    for (int millis = 0; millis < TAKEOVER_MILLIS; millis += 2) {
       attachDuringTakeover("a", millis, false);
     }
+  }
+
+  /** "b" was made owner and does not know it: it completes that when it is asked. */
+  @Test
+  void theOldOwnerAttachesAfterItsAnswerWasLost() {
+    Volume released = nodes.create(nodes.a, "vol");
+    nodes.attach(nodes.b, "vol");
+    nodes.ask(
+        nodes.a,
+        "b",
+        Frame.newBuilder()
+            .setTakeover(
+                Takeover.newBuilder()
+                    .addVolumes(
+                        Takeover.Volume.newBuilder()
+                            .setUuid(WireIds.bytes(released.record().uuid()))
+                            .setEpoch(WireIds.epoch(released.record().epoch())))));
+    assertThat(Nodes.state(nodes.b, "vol")).isEqualTo(VolumeState.STANDBY);
+    nodes.await(nodes.a.attacher().attach(new AttachStandby(Nodes.DOMAIN, List.of("vol"), null)));
+    assertThat(nodes.b.volume("vol").isOwner()).isTrue();
+    assertThat(Nodes.state(nodes.a, "vol")).isEqualTo(VolumeState.STANDBY);
   }
 
   @Test

@@ -112,7 +112,11 @@ final class Nodes {
   }
 
   Volume create(SimNode node, String name) {
-    await(node.volumes().create(new CreateVolume(name, SIZE)));
+    return create(node, name, SIZE);
+  }
+
+  Volume create(SimNode node, String name, int size) {
+    await(node.volumes().create(new CreateVolume(name, size)));
     return node.volume(name);
   }
 
@@ -187,6 +191,12 @@ final class Nodes {
     final List<Frame> frames = new ArrayList<>();
     final List<byte[]> payloads = new ArrayList<>();
     boolean ended;
+    boolean fenced;
+
+    @Override
+    public boolean fenced() {
+      return fenced;
+    }
 
     Frame only() {
       assertThat(frames).hasSize(1);

@@ -9,16 +9,20 @@ import io.vmferry.api.Epoch;
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.VolumeState;
 import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.StaleMapCodec;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Takeover;
+import io.vmferry.relay.sim.SimNode;
 import io.vmferry.relay.store.DiskErrors;
 import io.vmferry.relay.store.MemoryBlockFile.Kind;
 import io.vmferry.relay.volume.RecordedReply;
 import io.vmferry.relay.volume.Volume;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.UUID;
 import org.junit.jupiter.api.Test;
 
@@ -202,5 +206,68 @@ final class OwnerHandoverTest {
     nodes.until(() -> "EIO".equals(reply.outcome()));
     guest.closed(true);
     refused(takeover(), Refused.Code.FAILED);
+  }
+
+  /** A guest starts at {@code to}, writes that block first, and is shut down. */
+  private void moveAndWrite(SimNode to, long block) {
+    nodes.attach(to, "vol");
+    write(to, block);
+  }
+
+  private void write(SimNode at, long block) {
+    NbdSession guest = open(at.volume("vol"), 51);
+    RecordedReply reply = Nodes.write(guest, block * BlockGrid.BLOCK, BlockGrid.BLOCK, 1);
+    nodes.until(() -> "ok".equals(reply.outcome()));
+    guest.closed(true);
+  }
+
+  private void complete(SimNode at) {
+    nodes.until(() -> Nodes.state(at, "vol") == VolumeState.SERVING);
+  }
+
+  /** What the owner of that epoch answers to the next one; asked again, it says the same. */
+  private List<Long> staleAt(SimNode before, SimNode next, long epoch) throws Exception {
+    Frame.Builder request =
+        takeover(new Epoch(epoch, before.name()), before.volume("vol").record().uuid());
+    byte[] map = nodes.ask(before, next.name(), request).payloads.get(0);
+    BlockMap stale = StaleMapCodec.decode(Unpooled.wrappedBuffer(map), volume.grid().blocks());
+    List<Long> blocks = new ArrayList<>();
+    for (long block = stale.nextSet(0); block < stale.blocks(); block = stale.nextSet(block + 1)) {
+      blocks.add(block);
+    }
+    return blocks;
+  }
+
+  /** To and fro, each owner tells just what was written while it was one. */
+  @Test
+  void aReturningReplicaLacksOnlyWhatTheOtherOneWrote() throws Exception {
+    write(nodes.a, 1);
+    moveAndWrite(nodes.b, 3);
+    assertThat(staleAt(nodes.a, nodes.b, 1)).as("new at b").hasSize(Nodes.SIZE / BlockGrid.BLOCK);
+    complete(nodes.b);
+    write(nodes.b, 4);
+    moveAndWrite(nodes.a, 5);
+    assertThat(staleAt(nodes.b, nodes.a, 2)).as("b to a").containsExactly(3L, 4L);
+    complete(nodes.a);
+    write(nodes.a, 6);
+    moveAndWrite(nodes.b, 7);
+    assertThat(staleAt(nodes.a, nodes.b, 3)).as("a to b").containsExactly(5L, 6L);
+    complete(nodes.b);
+    moveAndWrite(nodes.a, 8);
+    assertThat(staleAt(nodes.b, nodes.a, 4)).as("b to a again").containsExactly(7L);
+  }
+
+  /** The returning replica has what the owner never fetched, and what that lacked is not stale. */
+  @Test
+  void anOwnerThatFetchedNothingTellsOnlyWhatItWrote() throws Exception {
+    moveAndWrite(nodes.b, 3);
+    complete(nodes.b);
+    nodes.attach(nodes.a, "vol");
+    write(nodes.a, 5);
+    complete(nodes.a);
+    moveAndWrite(nodes.b, 7);
+    // At once: block 5 is still on its way to b.
+    assertThat(nodes.b.volume("vol").heldSnapshot().get(5)).isFalse();
+    assertThat(staleAt(nodes.b, nodes.a, 4)).containsExactly(7L);
   }
 }

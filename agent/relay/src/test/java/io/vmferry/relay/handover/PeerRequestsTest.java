@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.google.protobuf.ByteString;
 import io.netty.buffer.Unpooled;
 import io.vmferry.api.Epoch;
+import io.vmferry.api.VolumeState;
 import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.map.HeatCodec;
 import io.vmferry.relay.map.HeatRanks;
@@ -22,6 +23,8 @@ import io.vmferry.relay.peer.wire.Locate;
 import io.vmferry.relay.peer.wire.Ping;
 import io.vmferry.relay.peer.wire.Read;
 import io.vmferry.relay.peer.wire.Refused;
+import io.vmferry.relay.peer.wire.Role;
+import io.vmferry.relay.peer.wire.Takeover;
 import io.vmferry.relay.volume.Volume;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -228,5 +231,31 @@ final class PeerRequestsTest {
                 .hasDone())
         .isTrue();
     complete("b", other, RELEASED);
+  }
+
+  /**
+   * Node "b" asked for a takeover, lost the connection, and was told on the next one that it was
+   * not released. It has dropped its standby when the first message comes out of some buffer.
+   */
+  @Test
+  void aTakeoverThatComesAfterItsConnectionWasReplacedReleasesNothing() {
+    nodes.attach(nodes.b, "vol");
+    Nodes.Answers late = new Nodes.Answers();
+    Frame takeover =
+        Frame.newBuilder()
+            .setTakeover(
+                Takeover.newBuilder()
+                    .addVolumes(
+                        Takeover.Volume.newBuilder()
+                            .setUuid(uuid)
+                            .setEpoch(WireIds.epoch(volume.record().epoch()))))
+            .build();
+    // It is in the queue of the loop already when the new connection says hello.
+    nodes.a.service().handle("b", Role.CONTROL, takeover, late);
+    late.fenced = true;
+    nodes.await(nodes.b.attacher().drop(Nodes.DOMAIN));
+    nodes.run(Duration.ofSeconds(1));
+    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
+    assertThat(late.frames).isEmpty();
   }
 }

@@ -20,7 +20,7 @@ class HandshakeTimeoutTest {
     try (CapturedLog log = new CapturedLog()) {
       channel
           .pipeline()
-          .addLast(new ServerHandshake(null, node -> true, null, null, null, () -> {}));
+          .addLast(new ServerHandshake(null, node -> true, null, null, null, () -> {}, null));
       advance(channel, PeerSockets.SETUP_TIMEOUT_MILLIS - 1);
       assertThat(channel.isOpen()).isTrue();
       advance(channel, 1);

@@ -309,6 +309,30 @@ class NettyPeerLinkTest {
     assertThat(link.up()).isFalse();
   }
 
+  /** As when a peer has lost a connection that still stands here. */
+  @Test
+  void aSecondControlConnectionOfAPeerFencesTheFirst() {
+    InetSocketAddress address = serve(0);
+    NettyPeerLink first = startedLink(address);
+    RecordedAnswers control = call(first, Role.CONTROL, TestFrames.locate());
+    RecordedAnswers bulk = callWhenReady(first, Role.BULK);
+    await().until(() -> held.size() == 2);
+    PeerService.Responder asked = held.stream().filter(r -> !r.fenced()).findFirst().orElseThrow();
+    assertThat(held).noneMatch(PeerService.Responder::fenced);
+
+    NettyPeerLink second = link(address);
+    RecordedAnswers newer = call(second, Role.CONTROL, TestFrames.locate());
+    await().until(second::up);
+    assertThat(asked.fenced() || List.copyOf(held).get(1).fenced()).as("before it is up").isTrue();
+    await().until(() -> !control.ends().isEmpty());
+    first.close();
+    assertThat((Exception) control.ends().get(0)).isInstanceOf(LinkDownException.class);
+    assertThat(held.stream().filter(PeerService.Responder::fenced)).as("BULK is not").hasSize(1);
+    assertThat(log.with("the peer has a newer connection")).isNotEmpty();
+    assertThat(newer.ends()).hasSize(1);
+    assertThat(bulk.frames()).isEmpty();
+  }
+
   @Test
   void callsAfterTheEventLoopsAreGoneEnd() throws Exception {
     NettyPeerLink link = link(TestProxy.closedPort());

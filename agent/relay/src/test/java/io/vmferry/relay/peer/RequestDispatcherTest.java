@@ -61,6 +61,36 @@ class RequestDispatcherTest {
   }
 
   @Test
+  void aFencedConnectionPassesNothingOnAndEnds() {
+    RequestDispatcher before = new RequestDispatcher("a", Role.CONTROL, this::handle);
+    EmbeddedChannel old = new EmbeddedChannel(before);
+    ControlFence fence = new ControlFence();
+    fence.admit("a", before);
+    old.writeInbound(PeerFrame.of(TestFrames.locate().toBuilder().setId(1).build()));
+    assertThat(requests).singleElement().matches(responder -> !responder.fenced());
+
+    fence.admit("other", new RequestDispatcher("other", Role.CONTROL, this::handle));
+    assertThat(requests.get(0).fenced()).as("by another peer").isFalse();
+    channel = connection(Role.CONTROL);
+    fence.admit("a", channel.pipeline().get(RequestDispatcher.class));
+    assertThat(requests.get(0).fenced()).isTrue();
+    old.writeInbound(PeerFrame.of(TestFrames.locate().toBuilder().setId(2).build()));
+    assertThat(requests).as("none came through").hasSize(1);
+    old.runPendingTasks();
+    assertThat(old.isOpen()).isFalse();
+
+    fence.gone("a", before);
+    request(TestFrames.locate().toBuilder().setId(3).build());
+    assertThat(requests).as("the newer one serves").hasSize(2);
+    assertThat(requests.get(1).fenced()).isFalse();
+    old.finishAndReleaseAll();
+  }
+
+  private void handle(String peer, Role role, Frame request, PeerService.Responder responder) {
+    service.handle(peer, role, request, responder);
+  }
+
+  @Test
   void requestOfWrongFormIsRefusedAndTheConnectionStays() {
     request(TestFrames.locate().toBuilder().setId(3).build());
     Frame refused = answer();

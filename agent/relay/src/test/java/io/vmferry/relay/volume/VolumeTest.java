@@ -21,6 +21,8 @@ import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 
 /** The gate: what becomes of a request in each state, and what each change of state does to it. */
 final class VolumeTest {
@@ -368,6 +370,38 @@ final class VolumeTest {
     assertThat(failed.outcome()).isEqualTo("EIO");
     assertThat(waiting.outcome()).isEqualTo("EIO");
     assertThat(volume.failure()).contains("vol").contains("check the disk");
+    assertThat(flush(guest).outcome()).isEqualTo("EIO");
+  }
+
+  /**
+   * What was written and not forced before is lost to the disk; the page cache has it only until it
+   * needs the page. A read might give the content of before: it is answered EIO, too.
+   */
+  @ParameterizedTest
+  @EnumSource(
+      value = Kind.class,
+      names = {"WRITE", "ZERO", "FORCE"})
+  void aFileSystemThatBecameReadOnlyStopsTheVolumeAndItsReads(Kind kind) throws IOException {
+    Volume volume = fixture.fetching(SIZE, 1);
+    NbdSession guest = open(volume, 7);
+    assertThat(write(guest, 0, filled(BLOCK, 1)).outcome()).isEqualTo("ok");
+    fixture.file().failNext(kind, DiskErrors.readOnly(kind.name()));
+
+    RecordedReply failed = new RecordedReply();
+    switch (kind) {
+      case WRITE -> guest.write(0, filled(BLOCK, 2), false, failed);
+      case ZERO -> guest.writeZeroes(0, BLOCK, false, false, false, failed);
+      default -> guest.flush(failed);
+    }
+    fixture.run();
+
+    assertThat(failed.outcome()).isEqualTo("EIO");
+    if (kind != Kind.FORCE) {
+      assertThat(volume.failure()).contains("volume vol is stopped", "read-only (EROFS)");
+    }
+    assertThat(volume.failure()).contains("check the disk, then restart the relay");
+    assertThat(read(guest, 0, BLOCK).outcome()).isEqualTo("EIO");
+    assertThat(read(guest, 0, BLOCK).bytes()).isEmpty();
     assertThat(flush(guest).outcome()).isEqualTo("EIO");
   }
 
