@@ -87,6 +87,13 @@ final class Qemu {
     flushing = false;
   }
 
+  /** Flushes each disk before the process ends. */
+  void sayGoodbye() {
+    flushing = true;
+    disks.forEach(disk -> disk.submit(DiskRequest.farewell(world, disk)));
+    flushing = false;
+  }
+
   void ioError(QemuDisk disk) {
     boolean ran = runs;
     runs = false;
