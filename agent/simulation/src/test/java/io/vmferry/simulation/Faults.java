@@ -153,7 +153,7 @@ final class Faults {
    * The guest waits for blocks until it is paused; the agent that did it may be another one then.
    */
   private void loseOriginWhileFetching(Migration migration) {
-    aim(migration, Migration.Phase.OVER, LATER_NANOS, this::cutForLong);
+    aim(migration, Migration.Phase.OVER, LATER_NANOS / 4, this::cutForLong);
     if (random.nextBoolean()) {
       aim(
           migration,
