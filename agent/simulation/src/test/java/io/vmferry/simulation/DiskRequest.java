@@ -17,6 +17,7 @@ final class DiskRequest implements NbdSession.ReadReply {
   private final int count;
   private final long value;
   private final boolean fua;
+  private final boolean counts;
   private final Runnable answered;
   private BlockHistory.Op op;
   private ByteBuf buffer;
@@ -27,7 +28,25 @@ final class DiskRequest implements NbdSession.ReadReply {
    */
   DiskRequest(
       World world, QemuDisk disk, Kind kind, int first, int count, boolean fua, Runnable answered) {
+    this(world, disk, kind, first, count, fua, true, answered);
+  }
+
+  /** The flush of a QEMU that is about to end: it says nothing of what others wrote meanwhile. */
+  static DiskRequest farewell(World world, QemuDisk disk) {
+    return new DiskRequest(world, disk, Kind.FLUSH, 0, 0, false, false, () -> {});
+  }
+
+  private DiskRequest(
+      World world,
+      QemuDisk disk,
+      Kind kind,
+      int first,
+      int count,
+      boolean fua,
+      boolean counts,
+      Runnable answered) {
     this.world = world;
+    this.counts = counts;
     this.disk = disk;
     this.first = first;
     int free = 0;
@@ -110,8 +129,10 @@ final class DiskRequest implements NbdSession.ReadReply {
     disk.content().closed(this);
     if (kind == Kind.READ) {
       judge(content());
-    } else {
+    } else if (counts) {
       disk.content().history().ok(op);
+    } else {
+      disk.content().history().unknown(op);
     }
     if (changes()) {
       world.checkOwner(disk);

@@ -45,6 +45,7 @@ final class Faults {
 
   private static final int SHORT_MILLIS = 3_000;
   private static final int LONG_MILLIS = 60_000;
+  private static final int MOMENT_NANOS = 8_000_000;
   private static final int PHASE_NANOS = 30_000_000;
   private static final int LATER_NANOS = 2_000_000_000;
   private static final Duration WATCH = Duration.ofMillis(5);
@@ -131,25 +132,60 @@ final class Faults {
     }
     Migration.Phase[] phases = Migration.Phase.values();
     Migration.Phase phase = phases[random.nextInt(phases.length)];
-    if (random.nextInt(6) == 0) {
-      // The worst for who may run: nobody tells the source, and nobody there can ask.
-      aim(migration, Migration.Phase.FINISH, Kind.CLIENT_KILLED);
-      aim(migration, Migration.Phase.FINISH, Kind.LINK_CUT);
-      return;
-    }
-    aim(migration, phase, draw(true));
-    if (random.nextBoolean()) {
-      aim(migration, phase, draw(true));
+    switch (random.nextInt(6)) {
+      case 0 -> loseBothClientAndLink(migration);
+      case 1 -> loseOriginWhileFetching(migration);
+      default -> aimAtRandom(migration, phase);
     }
   }
 
-  private void aim(Migration migration, Migration.Phase phase, Kind kind) {
+  /** The worst for who may run: nobody tells the source, and nobody there can ask. */
+  private void loseBothClientAndLink(Migration migration) {
+    aim(
+        migration,
+        Migration.Phase.CONFIRM,
+        MOMENT_NANOS,
+        () -> strike(Kind.CLIENT_KILLED, migration));
+    aim(migration, Migration.Phase.CONFIRM, MOMENT_NANOS, this::cutForLong);
+  }
+
+  /**
+   * The guest waits for blocks until it is paused; the agent that did it may be another one then.
+   */
+  private void loseOriginWhileFetching(Migration migration) {
+    aim(migration, Migration.Phase.OVER, LATER_NANOS / 4, this::cutForLong);
+    if (random.nextBoolean()) {
+      aim(
+          migration,
+          Migration.Phase.OVER,
+          LONG_MILLIS / 2 * 1_000_000L,
+          () -> strike(Kind.AGENT_KILLED, migration));
+    }
+  }
+
+  private void cutForLong() {
+    counts.merge(Kind.LINK_CUT, 1L, Long::sum);
+    world.network().cut();
+    world.after(
+        Duration.ofMillis(LONG_MILLIS / 3 + random.nextInt(LONG_MILLIS)), world.network()::mend);
+  }
+
+  private void aimAtRandom(Migration migration, Migration.Phase phase) {
     int within = phase == Migration.Phase.OVER ? LATER_NANOS : PHASE_NANOS;
-    Duration delay = Duration.ofNanos(random.nextInt(within));
+    Kind kind = draw(true);
+    aim(migration, phase, within, () -> strike(kind, migration));
+    if (random.nextBoolean()) {
+      Kind second = draw(true);
+      aim(migration, phase, within, () -> strike(second, migration));
+    }
+  }
+
+  private void aim(Migration migration, Migration.Phase phase, long within, Runnable fault) {
+    Duration delay = Duration.ofNanos(random.nextLong(within));
     Runnable strike =
         () -> {
           if (active) {
-            strike(kind, migration);
+            fault.run();
           }
         };
     watch(() -> migration.phase().compareTo(phase) >= 0, () -> world.after(delay, strike));
@@ -165,7 +201,7 @@ final class Faults {
 
   private Duration outage() {
     return Duration.ofMillis(
-        100 + random.nextInt(random.nextInt(3) == 0 ? LONG_MILLIS : SHORT_MILLIS));
+        100 + random.nextInt(random.nextBoolean() ? LONG_MILLIS : SHORT_MILLIS));
   }
 
   private void strike(Kind kind, Migration migration) {

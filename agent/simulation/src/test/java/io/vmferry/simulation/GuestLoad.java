@@ -21,9 +21,12 @@ final class GuestLoad {
     this.world = world;
     this.qemu = qemu;
     this.thinkNanos = world.guestThinkNanos();
-    boolean readsOnly = world.random().nextInt(4) == 0;
     this.readsOnlyUntil =
-        readsOnly ? world.time().nanoTime() + world.random().nextLong(MAX_READS_ONLY_NANOS) : 0;
+        switch (world.random().nextInt(8)) {
+          case 0 -> Long.MAX_VALUE;
+          case 1 -> world.time().nanoTime() + world.random().nextLong(MAX_READS_ONLY_NANOS);
+          default -> 0;
+        };
     this.idle = 1 + world.random().nextInt(MAX_THREADS);
   }
 

@@ -26,6 +26,8 @@ final class LibvirtDomain {
   /** The migration away, or whatever else holds libvirt's job. */
   private Object job;
 
+  private boolean incoming;
+
   /** A suspend that QEMU has not ended yet. */
   private boolean suspending;
 
@@ -89,12 +91,21 @@ final class LibvirtDomain {
     return job != null;
   }
 
+  /** Comes by migration and was not resumed yet: libvirt has a job on it that it tells nobody. */
+  boolean isIncoming() {
+    return incoming;
+  }
+
+  void setIncoming(boolean newIncoming) {
+    incoming = newIncoming;
+  }
+
   void setJob(Object newJob) {
     job = newJob;
   }
 
   boolean isBusy() {
-    return job != null || suspending;
+    return job != null || incoming || suspending;
   }
 
   String owner() {
@@ -141,6 +152,7 @@ final class LibvirtDomain {
   /** The guest goes on, or begins. */
   void run(Kind event) {
     state = DomainState.RUNNING;
+    incoming = false;
     pausedByOperator = false;
     diskErrors.clear();
     libvirtd.emit(this, event, 0);

@@ -100,7 +100,7 @@ final class Libvirtd implements Qemu.Monitor {
     domain.setJob(null);
     if (!domain.qemu().isAlive()) {
       ended(domain, Kind.STOPPED);
-    } else if (domain.state() == DomainState.STARTING_UP) {
+    } else if (domain.isIncoming() || domain.state() == DomainState.STARTING_UP) {
       // A migration to here, or a start, that nobody will finish.
       domain.qemu().end(false);
       ended(domain, Kind.STOPPED_FAILED);
@@ -114,6 +114,7 @@ final class Libvirtd implements Qemu.Monitor {
     for (LibvirtDomain domain : List.copyOf(domains.values())) {
       domain.setQemu(null);
       domain.setJob(null);
+      domain.setIncoming(false);
       domain.setState(DomainState.SHUT_OFF);
       if (!domain.isDefined()) {
         domains.remove(domain.uuid());
@@ -186,6 +187,7 @@ final class Libvirtd implements Qemu.Monitor {
   void ended(LibvirtDomain domain, Kind event, Runnable then) {
     domain.setQemu(null);
     domain.setJob(null);
+    domain.setIncoming(false);
     domain.setState(DomainState.SHUT_OFF);
     String xml = domain.xml();
     int whichLife = life;
@@ -297,12 +299,14 @@ final class Libvirtd implements Qemu.Monitor {
             return;
           }
           LibvirtDomain domain = place(source.uuid(), owner, false);
+          domain.setIncoming(true);
           placed.accept(domain);
           launch(
               domain,
               cancelled,
               problem -> {
                 if (problem == null) {
+                  domain.setState(DomainState.PAUSED_MIGRATION);
                   emit(domain, Kind.STARTED_MIGRATED, 0);
                 }
                 done.accept(problem);

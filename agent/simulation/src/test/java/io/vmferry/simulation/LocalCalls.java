@@ -23,7 +23,12 @@ final class LocalCalls {
 
   private final World world;
   private final String to;
-  private final Set<CompletableFuture<?>> open = new LinkedHashSet<>();
+  private final Set<Call<?>> open = new LinkedHashSet<>();
+
+  /** A request that is not answered yet. */
+  private static final class Call<T> {
+    private final CompletableFuture<T> answer = new CompletableFuture<>();
+  }
 
   /**
    * @param to who answers, for people
@@ -39,19 +44,25 @@ final class LocalCalls {
    * @param service null if nobody answers now
    */
   <T> CompletableFuture<T> ask(Supplier<CompletableFuture<T>> service) {
-    CompletableFuture<T> answer = new CompletableFuture<>();
+    Call<T> call = new Call<>();
     if (service == null) {
-      world.later(WAY_NANOS, () -> answer.completeExceptionally(gone()));
-      return answer;
+      world.later(WAY_NANOS, () -> call.answer.completeExceptionally(gone()));
+      return call.answer;
     }
-    open.add(answer);
-    world.later(WAY_NANOS, () -> carryOut(service, answer));
-    world.after(LIMIT, () -> end(answer));
-    return answer;
+    open.add(call);
+    world.later(WAY_NANOS, () -> carryOut(service, call));
+    world.after(
+        LIMIT,
+        () -> {
+          if (open.remove(call)) {
+            call.answer.completeExceptionally(gone());
+          }
+        });
+    return call.answer;
   }
 
-  private <T> void carryOut(Supplier<CompletableFuture<T>> service, CompletableFuture<T> answer) {
-    if (!open.contains(answer)) {
+  private <T> void carryOut(Supplier<CompletableFuture<T>> service, Call<T> call) {
+    if (!open.contains(call)) {
       return;
     }
     CompletableFuture<T> result;
@@ -62,17 +73,17 @@ final class LocalCalls {
     }
     var unused =
         result.whenComplete(
-            (value, error) -> world.later(WAY_NANOS, () -> reply(answer, value, error)));
+            (value, error) -> world.later(WAY_NANOS, () -> reply(call, value, error)));
   }
 
-  private <T> void reply(CompletableFuture<T> answer, T value, Throwable error) {
-    if (!open.remove(answer)) {
+  private <T> void reply(Call<T> call, T value, Throwable error) {
+    if (!open.remove(call)) {
       return;
     }
     if (error == null) {
-      answer.complete(value);
+      call.answer.complete(value);
     } else {
-      answer.completeExceptionally(problem(error));
+      call.answer.completeExceptionally(problem(error));
     }
   }
 
@@ -87,16 +98,10 @@ final class LocalCalls {
     return new ProblemException(Problem.Code.UNAVAILABLE, "the " + to + " does not answer");
   }
 
-  private void end(CompletableFuture<?> answer) {
-    if (open.remove(answer)) {
-      answer.completeExceptionally(gone());
-    }
-  }
-
   /** The process that answers has ended. */
   void serverEnded() {
-    List<CompletableFuture<?>> lost = List.copyOf(open);
+    List<Call<?>> lost = List.copyOf(open);
     open.clear();
-    lost.forEach(answer -> world.later(WAY_NANOS, () -> answer.completeExceptionally(gone())));
+    lost.forEach(call -> world.later(WAY_NANOS, () -> call.answer.completeExceptionally(gone())));
   }
 }

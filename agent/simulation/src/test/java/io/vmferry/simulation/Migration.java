@@ -309,7 +309,7 @@ final class Migration {
     nextAt = now() + TERM_LIMIT.toNanos();
     target.define(source.isDefined());
     source.define(world.keepsDefinition() && source.isDefined());
-    sourceQemu.flush();
+    sourceQemu.sayGoodbye();
   }
 
   private void confirm() {

@@ -19,6 +19,7 @@ final class Qemu {
   private Monitor monitor;
   private boolean alive = true;
   private boolean runs;
+  private long runsSince;
   private boolean flushing;
 
   Qemu(World world, Host host, int pid) {
@@ -54,6 +55,11 @@ final class Qemu {
     return alive && runs;
   }
 
+  /** Since when, if they do. */
+  long runsSince() {
+    return runsSince;
+  }
+
   boolean isIdle() {
     return disks.stream().allMatch(QemuDisk::isIdle);
   }
@@ -68,6 +74,9 @@ final class Qemu {
 
   /** Starts or continues the virtual CPUs; what had failed is tried again. */
   void cont() {
+    if (!runs) {
+      runsSince = world.time().nanoTime();
+    }
     runs = true;
     disks.forEach(QemuDisk::retry);
     guest.go();
@@ -84,6 +93,13 @@ final class Qemu {
     for (QemuDisk disk : disks) {
       disk.flush(() -> disk.flush(() -> {}));
     }
+    flushing = false;
+  }
+
+  /** Flushes each disk before the process ends. */
+  void sayGoodbye() {
+    flushing = true;
+    disks.forEach(disk -> disk.submit(DiskRequest.farewell(world, disk)));
     flushing = false;
   }
 

@@ -93,7 +93,7 @@ final class Run {
     faults.begin();
     int wanted = 1 + random.nextInt(MAX_MOVES);
     for (int i = 0; i < wanted; i++) {
-      pass(Duration.ofMillis(500 + random.nextInt(random.nextBoolean() ? 3_000 : 30_000)));
+      pass(pauseBetweenMoves());
       Host from = runner();
       if (from != null && !world.isMigrating() && mayMigrate(from)) {
         Migration migration = new Migration(world, from, world.other(from), world.domain(from));
@@ -105,6 +105,16 @@ final class Run {
     }
     pass(Duration.ofMillis(random.nextInt(20_000)));
     faults.end();
+  }
+
+  private Duration pauseBetweenMoves() {
+    int most =
+        switch (random.nextInt(4)) {
+          case 0 -> 300;
+          case 1 -> 3_000;
+          default -> 30_000;
+        };
+    return Duration.ofMillis(50 + random.nextInt(most));
   }
 
   private boolean mayMigrate(Host from) {

@@ -195,7 +195,11 @@ final class StubHypervisor implements Hypervisor {
     return job(
         (done, failed) -> {
           LibvirtDomain found = host.libvirtd().domain(domain);
-          done.accept(found != null && found.hasJob());
+          if (found != null && found.isIncoming()) {
+            failed.accept("migration statistics are available only on the source host");
+          } else {
+            done.accept(found != null && found.hasJob());
+          }
         });
   }
 

@@ -8,18 +8,27 @@ import io.vmferry.relay.sim.VirtualTime;
 import io.vmferry.relay.volume.VolumeRecord;
 import java.time.Duration;
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Optional;
 import java.util.Random;
+import java.util.Set;
 import java.util.UUID;
 
 /** Two hosts, a link, one domain with its disks, and what must be true of them at all times. */
 final class World {
   static final UUID DOMAIN = new UUID(0x6b6c7a2e5a0e4f0aL, 0x9d0e2f4a9f1d3c11L);
-  private static final int MAX_SECTORS = 500;
+  private static final int SMALL_SECTORS = 500;
 
-  /** Bytes per second. */
-  private static final long SLOW_COPY = 2_000;
+  /** Several requests of the background copy: with a cap it takes long. */
+  private static final int LARGE_SECTORS = 6_000;
+
+  private static final int MAX_COPY_SECONDS = 150;
+
+  /**
+   * From an agent's word that a guest has stopped to the release: the question's limit and more.
+   */
+  private static final Duration LATE = Duration.ofSeconds(5);
 
   /** A copy that is complete elsewhere goes at once. */
   static final Config.Retention AT_ONCE =
@@ -37,6 +46,7 @@ final class World {
   private final Optional<Duration> pauseAfter;
   private final Config.Retention retention;
   private final boolean keepsDefinition;
+  private final Set<String> owned = new HashSet<>();
   private Migration migration;
   private boolean quiet;
   private boolean healed;
@@ -49,9 +59,10 @@ final class World {
   World(long seed) {
     random = new Random(seed);
     int count = random.nextInt(3) == 0 ? 2 : 1;
+    boolean large = random.nextInt(3) == 0;
     for (int i = 0; i < count; i++) {
-      disks.add(
-          new GuestDisk("vol" + i, "vd" + (char) ('a' + i), 100 + random.nextInt(MAX_SECTORS)));
+      int sectors = 100 + random.nextInt(large ? LARGE_SECTORS : SMALL_SECTORS);
+      disks.add(new GuestDisk("vol" + i, "vd" + (char) ('a' + i), sectors));
     }
     thinkNanos = 1_000_000 * (20 + random.nextInt(300));
     eventDelayNanos = 1_000_000L * (1 + random.nextInt(random.nextInt(4) == 0 ? 2000 : 20));
@@ -69,8 +80,9 @@ final class World {
     b = new Host(this, "b");
     network.join(a, b);
     if (random.nextInt(3) != 0) {
-      // The copy takes a minute or so: most of what happens then happens in fetch mode.
-      long cap = SLOW_COPY + random.nextLong(8 * SLOW_COPY);
+      // The copy takes a minute or two: most of what happens then happens in fetch mode.
+      long size = disks.stream().mapToLong(GuestDisk::sectors).sum() * GuestDisk.SECTOR;
+      long cap = size / (10 + random.nextInt(MAX_COPY_SECONDS));
       hosts().forEach(host -> host.relay().capCopy(cap));
     }
   }
@@ -272,8 +284,22 @@ final class World {
 
   private void checkOwners() {
     for (GuestDisk disk : disks) {
+      hosts().forEach(host -> checkRelease(host, disk));
       if (owns(a, disk) && owns(b, disk)) {
         throw violation("volume " + disk.volume() + " has two owners");
+      }
+    }
+  }
+
+  /** Nobody gives a volume away under a guest; one that was resumed just then may be late. */
+  private void checkRelease(Host host, GuestDisk disk) {
+    String key = host.name() + "/" + disk.volume();
+    if (owns(host, disk)) {
+      owned.add(key);
+    } else if (owned.remove(key)) {
+      long limit = time.nanoTime() - LATE.toNanos();
+      if (host.qemus().stream().anyMatch(qemu -> qemu.runs() && qemu.runsSince() < limit)) {
+        throw violation("volume " + disk.volume() + " left " + host + " while its guest ran there");
       }
     }
   }

@@ -104,6 +104,7 @@ final class LeftPausedDomains {
     scheduler.then(
         hypervisor.jobActive(domain.uuid()),
         job -> decide(domain, status, job),
+        // So it is with a domain that arrives: libvirt tells its job at the source only.
         reason -> {
           looking.remove(domain.uuid());
           log.debug("domain {}: its job is not known: {}", domain.name(), reason);
@@ -127,7 +128,7 @@ final class LeftPausedDomains {
     }
     Left left = domains.computeIfAbsent(domain.uuid(), uuid -> new Left(scheduler.nanoTime()));
     boolean old = scheduler.nanoTime() - left.since >= GRACE.toNanos();
-    boolean arrives = incoming(domain.uuid()) || hasStandby(domain, status);
+    boolean arrives = incoming(domain.uuid());
     Owner owner = owner(domain, status);
     Sight sight = new Sight(domain.state(), arrives, old, owner, AtPeers.NOBODY);
     if (LeftPaused.of(sight) != LeftPaused.RESUME) {
@@ -175,7 +176,7 @@ final class LeftPausedDomains {
       return Owner.UNKNOWN;
     }
     List<VolumeStatus> volumes = volumes(domain, status.get());
-    if (volumes.stream().anyMatch(LeftPausedDomains::released)) {
+    if (volumes.stream().anyMatch(LeftPausedDomains::elsewhere)) {
       return Owner.ELSEWHERE;
     }
     boolean allHere =
@@ -187,19 +188,13 @@ final class LeftPausedDomains {
     return domain.owner() == null || domain.owner().equals(node) ? Owner.HERE : Owner.HERE_AGAIN;
   }
 
-  /** A standby is the destination's, also for an agent that missed how it came. */
-  private static boolean hasStandby(DomainInfo domain, Optional<RelayStatus> status) {
-    return status.isPresent()
-        && volumes(domain, status.get()).stream()
-            .anyMatch(volume -> volume.state() == VolumeState.STANDBY);
-  }
-
   private static List<VolumeStatus> volumes(DomainInfo domain, RelayStatus status) {
     return status.volumes().stream().filter(v -> domain.volumes().contains(v.name())).toList();
   }
 
-  private static boolean released(VolumeStatus volume) {
-    return volume.state() == VolumeState.RELEASED;
+  /** A standby was never owned here: the guest came and left again without writing. */
+  private static boolean elsewhere(VolumeStatus volume) {
+    return volume.state() == VolumeState.RELEASED || volume.state() == VolumeState.STANDBY;
   }
 
   private void act(
@@ -263,18 +258,20 @@ final class LeftPausedDomains {
   }
 
   private void guestWentOn(DomainInfo domain, Left left, Optional<RelayStatus> status) {
-    String owner =
+    VolumeStatus first =
         volumes(domain, status.orElseThrow()).stream()
-            .filter(LeftPausedDomains::released)
-            .map(volume -> volume.epoch().owner())
+            .filter(LeftPausedDomains::elsewhere)
             .findFirst()
             .orElseThrow();
+    String owner = first.epoch().owner();
     say(
         domain,
         left,
         "its migration is over and node "
             + owner
-            + " owns its volumes since: the guest went on there; run `virsh destroy "
+            + (first.state() == VolumeState.STANDBY
+                ? " owns its volumes, which never came here; run `virsh destroy "
+                : " owns its volumes since: the guest went on there; run `virsh destroy ")
             + domain.name()
             + "` to remove what is left here, and start it again if it does not run on "
             + owner);

@@ -25,6 +25,7 @@ final class FakeHypervisor implements Hypervisor {
   final Set<String> diskErrors = new HashSet<>();
   String problem;
   String setOwnerProblem;
+  String jobProblem;
   boolean silent;
   int resumes;
   int suspends;
@@ -112,6 +113,9 @@ final class FakeHypervisor implements Hypervisor {
 
   @Override
   public CompletableFuture<Boolean> jobActive(UUID domain) {
+    if (jobProblem != null) {
+      return CompletableFuture.failedFuture(new HypervisorException(jobProblem));
+    }
     return answer(() -> jobs.contains(domain));
   }
 

@@ -166,13 +166,29 @@ class LeftPausedDomainsTest extends CoordinatorFixture {
     assertThat(note()).contains("a part of its memory is only at the destination");
   }
 
+  /** The agent was restarted and missed how the domain came. */
   @Test
   void aDestinationIsNotLeft() {
+    hypervisor.jobProblem = "libvirt: migration statistics are available only on the source host";
     left(DomainState.PAUSED_MIGRATION, VolumeState.STANDBY);
     pass();
 
     assertThat(note()).isNull();
     assertThat(hypervisor.resumes).isZero();
+  }
+
+  /** It came without its agent, wrote nothing, and leaves again: nobody ever took over for it. */
+  @Test
+  void aSourceWhoseVolumesNeverCameIsNotResumed() {
+    left(DomainState.PAUSED_MIGRATION, VolumeState.STANDBY);
+    pass();
+
+    assertThat(hypervisor.resumes).isZero();
+    assertThat(note())
+        .isEqualTo(
+            "its migration is over and node hosta owns its volumes, which never came here; run"
+                + " `virsh destroy vm` to remove what is left here, and start it again if it does"
+                + " not run on hosta");
   }
 
   @Test
