@@ -65,6 +65,11 @@ public final class RelayClient implements AutoCloseable {
     return http.command(HttpMethod.POST, "/v1/standbys", request);
   }
 
+  /** Asks whether another node would attach standbys of volumes here; changes nothing. */
+  public CompletableFuture<AttachCheck> checkAttach(CheckAttach request) {
+    return http.json(HttpMethod.POST, "/v1/attach-checks", request, new TypeReference<>() {});
+  }
+
   /** Detaches a domain's standbys after a migration that did not happen. */
   public CompletableFuture<Void> detachStandby(UUID domain) {
     return http.command(HttpMethod.DELETE, "/v1/standbys/" + domain, null);

@@ -5,6 +5,7 @@ import io.vmferry.api.ProblemException;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.Surroundings;
 import io.vmferry.cli.doctor.DoctorCommand;
+import io.vmferry.cli.domain.DomainCommand;
 import io.vmferry.cli.pki.PkiCommand;
 import io.vmferry.cli.process.AgentCommand;
 import io.vmferry.cli.process.RelayCommand;
@@ -37,6 +38,7 @@ import picocli.CommandLine.ScopeType;
       AgentCommand.class,
       StatusCommand.class,
       VolumeCommand.class,
+      DomainCommand.class,
       RateCommand.class,
       PkiCommand.class,
       DoctorCommand.class,

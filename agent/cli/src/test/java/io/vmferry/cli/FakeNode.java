@@ -7,6 +7,8 @@ import com.linecorp.armeria.server.annotation.Param;
 import com.linecorp.armeria.server.annotation.Post;
 import com.linecorp.armeria.server.annotation.Put;
 import io.vmferry.api.AgentStatus;
+import io.vmferry.api.AttachCheck;
+import io.vmferry.api.CheckAttach;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.Problem;
@@ -35,6 +37,8 @@ final class FakeNode {
   final List<String> deletions = new ArrayList<>();
   final Relay relay = new Relay();
   final Agent agent = new Agent();
+  final List<CheckAttach> checks = new ArrayList<>();
+  volatile AttachCheck attachCheck = new AttachCheck(List.of(), List.of());
   volatile Long rateLimit;
   volatile String node = "host-a";
 
@@ -153,6 +157,12 @@ final class FakeNode {
       }
       volumes.remove(name);
       deletions.add(name);
+    }
+
+    @Post("/v1/attach-checks")
+    public AttachCheck check(CheckAttach request) {
+      checks.add(request);
+      return attachCheck;
     }
 
     @Put("/v1/rate")

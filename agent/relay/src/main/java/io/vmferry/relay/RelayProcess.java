@@ -22,6 +22,7 @@ import io.vmferry.relay.disk.DiskStorage;
 import io.vmferry.relay.disk.StateLock;
 import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.exec.NettyLoop;
+import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
@@ -29,6 +30,7 @@ import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
+import io.vmferry.relay.handover.PeerQuestions;
 import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
@@ -164,13 +166,23 @@ public final class RelayProcess implements AutoCloseable {
         });
 
     agent = new AgentClient(config.paths().agentSocket());
+    AttachChecks checks =
+        new AttachChecks(
+            volumes,
+            peers,
+            attacher,
+            new AgentProblem(agent::status)::ask,
+            config.paths().nbdSocket().toString());
     OwnerHandover ownerHandover = new OwnerHandover(volumes, agent::guest);
     peerServer =
         new PeerServer(
             peerSetup,
             config.peers()::containsKey,
-            new PeerRequests(
-                volumes, peers, ownerHandover, standbyHandover, new Compression(packing)));
+            new PeerQuestions(
+                loop,
+                checks,
+                new PeerRequests(
+                    volumes, peers, ownerHandover, standbyHandover, new Compression(packing))));
     listen(config.listen());
     links.forEach(NettyPeerLink::start);
     nbdServer =
@@ -190,6 +202,7 @@ public final class RelayProcess implements AutoCloseable {
                 volumes,
                 peers,
                 attacher,
+                checks,
                 standbyHandover,
                 new Departures(volumes, peers, open),
                 new Promotion(volumes, peers),

@@ -3,6 +3,7 @@ package io.vmferry.cli.doctor;
 
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.pki.Pem;
+import io.vmferry.cli.text.Finding;
 import io.vmferry.config.Config;
 import java.io.IOException;
 import java.nio.file.Files;

@@ -5,6 +5,7 @@ import io.vmferry.api.RelayStatus;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.ConfiguredCommand;
 import io.vmferry.cli.base.Surroundings;
+import io.vmferry.cli.text.Finding;
 import io.vmferry.config.Config;
 import io.vmferry.config.ConfigException;
 import java.nio.file.Path;
@@ -36,9 +37,9 @@ public final class DoctorCommand extends ConfiguredCommand {
   @Override
   public Integer call() {
     List<Finding> findings = examine();
-    findings.forEach(this::print);
+    findings.forEach(finding -> finding.print(out()));
     out().flush();
-    return findings.stream().anyMatch(f -> f.level() == Finding.Level.FAIL) ? FAILED : OK;
+    return Finding.anyFails(findings) ? FAILED : OK;
   }
 
   private List<Finding> examine() {
@@ -65,13 +66,5 @@ public final class DoctorCommand extends ConfiguredCommand {
     findings.add(host.space(relay));
     findings.add(host.qemuImg());
     return findings;
-  }
-
-  private void print(Finding finding) {
-    out().printf("%-4s  %-12s  %s%n", finding.level().label(), finding.subject(), finding.text());
-    if (finding.why() != null) {
-      out().printf("%20swhy:  %s%n", "", finding.why());
-      out().printf("%20smend: %s%n", "", finding.mend());
-    }
   }
 }

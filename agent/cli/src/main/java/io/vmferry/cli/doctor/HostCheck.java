@@ -4,6 +4,7 @@ package io.vmferry.cli.doctor;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.Processes;
+import io.vmferry.cli.text.Finding;
 import io.vmferry.config.ByteSize;
 import io.vmferry.config.Config;
 import java.io.IOException;

@@ -10,7 +10,9 @@ import com.linecorp.armeria.server.annotation.Get;
 import com.linecorp.armeria.server.annotation.Param;
 import com.linecorp.armeria.server.annotation.Post;
 import com.linecorp.armeria.server.annotation.Put;
+import io.vmferry.api.AttachCheck;
 import io.vmferry.api.AttachStandby;
+import io.vmferry.api.CheckAttach;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.PeerClients;
 import io.vmferry.api.Problem;
@@ -24,6 +26,7 @@ import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.metrics.Metrics;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.Departures;
@@ -51,6 +54,7 @@ public final class RelayApi {
   private final Volumes volumes;
   private final Peers peers;
   private final Attacher attacher;
+  private final AttachChecks checks;
   private final StandbyHandover handover;
   private final Departures departures;
   private final ClientsAtPeers clientsAtPeers;
@@ -64,6 +68,7 @@ public final class RelayApi {
       Volumes volumes,
       Peers peers,
       Attacher attacher,
+      AttachChecks checks,
       StandbyHandover handover,
       Departures departures,
       Promotion promotion,
@@ -74,6 +79,7 @@ public final class RelayApi {
     this.volumes = volumes;
     this.peers = peers;
     this.attacher = attacher;
+    this.checks = checks;
     this.handover = handover;
     this.departures = departures;
     this.clientsAtPeers = new ClientsAtPeers(peers, loop);
@@ -154,6 +160,12 @@ public final class RelayApi {
   @Post("/v1/standbys")
   public CompletableFuture<Void> attach(AttachStandby request) {
     return onLoop(() -> attacher.attach(request));
+  }
+
+  /** Whether a peer would attach them. */
+  @Post("/v1/attach-checks")
+  public CompletableFuture<AttachCheck> check(CheckAttach request) {
+    return onLoop(() -> checks.ask(request));
   }
 
   @Delete("/v1/standbys/{domain}")

@@ -59,6 +59,62 @@ public final class Attacher {
    * @return fails with a ProblemException that says why the domain can't run here
    */
   public CompletableFuture<Void> attach(AttachStandby request) {
+    return owners(request)
+        .thenCompose(
+            owned ->
+                owned.isEmpty()
+                    ? CompletableFuture.completedFuture(null)
+                    : checkSpace(owned).thenCompose(ok -> attachAll(owned, request.domain())))
+        // Not before: a volume here that only has the name of the one wanted is none of its.
+        .thenRun(() -> noteDomain(request));
+  }
+
+  /**
+   * What {@link #attach} would refuse, a sentence each: the same questions and the same answers, up
+   * to where a replica would be made. Unlike it, it goes on after the first one, volume by volume.
+   *
+   * @return never fails with a ProblemException
+   */
+  public CompletableFuture<List<String>> check(AttachStandby request) {
+    List<String> problems = new ArrayList<>();
+    List<Found> owned = new ArrayList<>();
+    CompletableFuture<Void> chain = CompletableFuture.completedFuture(null);
+    for (String name : request.volumes().stream().distinct().toList()) {
+      AttachStandby one =
+          new AttachStandby(request.domain(), List.of(name), request.owner());
+      chain =
+          chain.thenCompose(
+              done -> collect(problems, () -> owners(one).thenAccept(owned::addAll)));
+    }
+    return chain
+        .thenCompose(done -> collect(problems, () -> checkSpace(owned)))
+        .thenApply(done -> problems);
+  }
+
+  /** Runs a step; what it refuses becomes one of the problems. */
+  private static CompletableFuture<Void> collect(
+      List<String> problems, Supplier<CompletableFuture<Void>> step) {
+    // Composed, because a step may throw as well as fail.
+    return CompletableFuture.completedFuture(null)
+        .thenCompose(now -> step.get())
+        .exceptionally(
+            error -> {
+              Throwable cause = error instanceof CompletionException ? error.getCause() : error;
+              if (cause instanceof ProblemException problem) {
+                problems.add(problem.getMessage());
+                return null;
+              }
+              throw new CompletionException(cause);
+            });
+  }
+
+  /**
+   * The owners to attach to, of all volumes that aren't rightly served here already. Changes
+   * nothing.
+   *
+   * @throws ProblemException if a name or the replica here is in the way; else the future fails
+   */
+  private CompletableFuture<List<Found>> owners(AttachStandby request) {
     request.volumes().forEach(VolumeName::check);
     for (String name : request.volumes()) {
       if (volumes.broken(name) != null) {
@@ -75,11 +131,10 @@ public final class Attacher {
             .filter(name -> mustAsk(name, request.owner()))
             .toList();
     if (wanted.isEmpty()) {
-      noteDomain(request);
-      return CompletableFuture.completedFuture(null);
+      return CompletableFuture.completedFuture(List.of());
     }
     return locate(wanted, request.owner())
-        .thenCompose(
+        .thenApply(
             answers -> {
               List<Found> owned = new ArrayList<>();
               for (String name : wanted) {
@@ -88,10 +143,8 @@ public final class Attacher {
                   owned.add(found);
                 }
               }
-              return checkSpace(owned).thenCompose(ok -> attachAll(owned, request.domain()));
-            })
-        // Not before: a volume here that only has the name of the one wanted is none of its.
-        .thenRun(() -> noteDomain(request));
+              return owned;
+            });
   }
 
   /** A guest that starts on volumes owned here: they move together from now on. */

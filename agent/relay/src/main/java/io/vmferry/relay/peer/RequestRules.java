@@ -54,6 +54,8 @@ final class RequestRules {
       case COMPLETE -> onlyOnControl(control, uuidProblem(request.getComplete().getUuid()));
       case HOLES -> onlyOnControl(control, holesProblem(request.getHoles()));
       case HEAT -> onlyOnControl(control, uuidProblem(request.getHeat().getUuid()));
+      case CHECK_ATTACH ->
+          onlyOnControl(control, uuidProblem(request.getCheckAttach().getDomain()));
       case READ -> control ? "not on a CONTROL connection" : readProblem(request.getRead());
       default -> "not a request";
     };

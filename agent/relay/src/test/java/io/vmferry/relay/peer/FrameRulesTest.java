@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.google.protobuf.ByteString;
 import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Attached;
+import io.vmferry.relay.peer.wire.CheckAttach;
 import io.vmferry.relay.peer.wire.Complete;
 import io.vmferry.relay.peer.wire.Detach;
 import io.vmferry.relay.peer.wire.Done;
@@ -43,7 +44,8 @@ class FrameRulesTest {
         request().setTakeover(takeover(UUID, EPOCH)).build(),
         request().setComplete(Complete.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build(),
         request().setHoles(Holes.newBuilder().setUuid(UUID).setMaxExtents(1)).build(),
-        request().setHeat(Heat.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build());
+        request().setHeat(Heat.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build(),
+        request().setCheckAttach(CheckAttach.newBuilder().setDomain(UUID)).build());
   }
 
   @ParameterizedTest
@@ -79,7 +81,8 @@ class FrameRulesTest {
         request().setTakeover(takeover(SHORT_UUID, EPOCH)).build(),
         request().setComplete(Complete.newBuilder().setUuid(SHORT_UUID)).build(),
         request().setHoles(Holes.newBuilder().setUuid(SHORT_UUID).setMaxExtents(1)).build(),
-        request().setHeat(Heat.newBuilder().setUuid(SHORT_UUID)).build());
+        request().setHeat(Heat.newBuilder().setUuid(SHORT_UUID)).build(),
+        request().setCheckAttach(CheckAttach.newBuilder().setDomain(SHORT_UUID)).build());
   }
 
   @ParameterizedTest

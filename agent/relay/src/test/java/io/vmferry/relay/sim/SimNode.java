@@ -5,6 +5,7 @@ import io.vmferry.api.GuestStatus;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
+import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.CompletionNotices;
@@ -13,6 +14,7 @@ import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
+import io.vmferry.relay.handover.PeerQuestions;
 import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
@@ -43,8 +45,11 @@ public final class SimNode {
   private final List<SimLink> links = new ArrayList<>();
   private VirtualTime.NodeLoop loop;
   private Volumes volumes;
-  private PeerRequests service;
+  private PeerService service;
   private StandbyHandover handover;
+  private AttachChecks attachChecks;
+  private String agentProblem;
+  private String nbdSocket = "/run/vmferry/nbd.sock";
   private Attacher attacher;
   private LocalExports exports;
   private Departures departures;
@@ -99,6 +104,20 @@ public final class SimNode {
 
   public Attacher attacher() {
     return attacher;
+  }
+
+  public AttachChecks attachChecks() {
+    return attachChecks;
+  }
+
+  /** What this node's agent can't do, one sentence; null if it is well. */
+  public void agentProblem(String problem) {
+    agentProblem = problem;
+  }
+
+  /** From the next start on. */
+  public void nbdSocket(String path) {
+    nbdSocket = path;
   }
 
   public StandbyHandover handover() {
@@ -166,15 +185,26 @@ public final class SimNode {
     handover = new StandbyHandover(volumes, peers, attacher, open);
     CompletionNotices notices = new CompletionNotices(volumes, peers);
     events.connect(handover, notices);
-    service =
-        new PeerRequests(
+    attachChecks =
+        new AttachChecks(
             volumes,
             peers,
-            new OwnerHandover(
+            attacher,
+            () -> CompletableFuture.completedFuture(Optional.ofNullable(agentProblem)),
+            nbdSocket);
+    service =
+        new PeerQuestions(
+            life,
+            attachChecks,
+            new PeerRequests(
                 volumes,
-                volume -> CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm"))),
-            handover,
-            new Compression(life));
+                peers,
+                new OwnerHandover(
+                    volumes,
+                    volume ->
+                        CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm"))),
+                handover,
+                new Compression(life)));
     departures = new Departures(volumes, peers, open);
     clientsAtPeers = new ClientsAtPeers(peers, life);
     promotion = new Promotion(volumes, peers);
