@@ -70,6 +70,12 @@ public final class RelayClient implements AutoCloseable {
     return http.json(HttpMethod.POST, "/v1/attach-checks", request, new TypeReference<>() {});
   }
 
+  /** Tries the way to a peer and back; NOT_FOUND if it is none. */
+  public CompletableFuture<PeerProbe> probe(String node) {
+    return http.getJson(
+        "/v1/peers/" + UnixHttpClient.encode(node) + "/probe", new TypeReference<>() {});
+  }
+
   /** Detaches a domain's standbys after a migration that did not happen. */
   public CompletableFuture<Void> detachStandby(UUID domain) {
     return http.command(HttpMethod.DELETE, "/v1/standbys/" + domain, null);

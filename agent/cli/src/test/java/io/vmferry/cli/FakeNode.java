@@ -11,6 +11,7 @@ import io.vmferry.api.AttachCheck;
 import io.vmferry.api.CheckAttach;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.Epoch;
+import io.vmferry.api.PeerProbe;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.PromoteVolume;
@@ -20,6 +21,7 @@ import io.vmferry.api.SetRate;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.VolumeStatus.FetchStatus;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -39,6 +41,7 @@ final class FakeNode {
   final Agent agent = new Agent();
   final List<CheckAttach> checks = new ArrayList<>();
   volatile AttachCheck attachCheck = new AttachCheck(List.of(), List.of());
+  volatile PeerProbe probe = probe(null, 0, 300, null);
   volatile Long rateLimit;
   volatile String node = "host-a";
 
@@ -46,6 +49,19 @@ final class FakeNode {
   final AtomicInteger busyDeletions = new AtomicInteger();
 
   volatile AgentStatus agentStatus = new AgentStatus("host-a", "1.0", true, null, List.of());
+
+  /** What host-b answers, or why it doesn't. */
+  static PeerProbe probe(String problem, long skewMillis, int certificateDays, String wayBack) {
+    return problem != null
+        ? new PeerProbe("host-b", null, null, null, null, problem)
+        : new PeerProbe(
+            "host-b",
+            20.0,
+            skewMillis,
+            CliFixture.NOW.plus(Duration.ofDays(certificateDays)),
+            wayBack,
+            null);
+  }
 
   /** A complete volume. */
   static VolumeStatus serving(String name, long size) {
@@ -163,6 +179,11 @@ final class FakeNode {
     public AttachCheck check(CheckAttach request) {
       checks.add(request);
       return attachCheck;
+    }
+
+    @Get("/v1/peers/{name}/probe")
+    public PeerProbe probe(@Param String name) {
+      return probe;
     }
 
     @Put("/v1/rate")

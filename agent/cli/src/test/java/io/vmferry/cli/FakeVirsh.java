@@ -14,6 +14,7 @@ final class FakeVirsh implements Processes {
   private final List<String> prefix;
   private final Map<String, String> domains = new TreeMap<>();
   String state = "running";
+  String version = "9.0.0";
 
   /** Status of a shell that finds no such program; null while there is one. */
   Integer missing;
@@ -58,6 +59,8 @@ final class FakeVirsh implements Processes {
     }
     return switch (String.join(" ", arguments)) {
       case "dumpxml --domain" -> new Result(0, domains.get(domain), "");
+      case "version --daemon" ->
+          new Result(0, "Using library: libvirt 9.9.9\nRunning against daemon: " + version + "\n", "");
       case "domstate --domain" -> new Result(0, state + "\n", "");
       default -> throw new AssertionError("not expected: " + command);
     };

@@ -32,6 +32,7 @@ import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
 import io.vmferry.relay.handover.PeerQuestions;
 import io.vmferry.relay.handover.PeerRequests;
+import io.vmferry.relay.handover.PeerProbes;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
@@ -173,6 +174,9 @@ public final class RelayProcess implements AutoCloseable {
             attacher,
             new AgentProblem(agent::status)::ask,
             config.paths().nbdSocket().toString());
+    PeerProbes probes =
+        new PeerProbes(
+            peers, loop, InstantSource.system(), () -> peerSetup.tls().validUntil());
     OwnerHandover ownerHandover = new OwnerHandover(volumes, agent::guest);
     peerServer =
         new PeerServer(
@@ -181,6 +185,7 @@ public final class RelayProcess implements AutoCloseable {
             new PeerQuestions(
                 loop,
                 checks,
+                probes,
                 new PeerRequests(
                     volumes, peers, ownerHandover, standbyHandover, new Compression(packing))));
     listen(config.listen());
@@ -203,6 +208,7 @@ public final class RelayProcess implements AutoCloseable {
                 peers,
                 attacher,
                 checks,
+                probes,
                 standbyHandover,
                 new Departures(volumes, peers, open),
                 new Promotion(volumes, peers),

@@ -7,6 +7,7 @@ import java.util.List;
 
 /** libvirt, asked as its operators ask it. Blocks. */
 public final class Virsh {
+  private static final String DAEMON = "Running against daemon:";
   private static final String NEXT = "; `virsh list --all` shows what is here";
 
   private final Processes processes;
@@ -34,6 +35,17 @@ public final class Virsh {
     return run(
             "what the domain " + domain + " does is not known", NEXT, "domstate", "--domain", domain)
         .strip();
+  }
+
+  /** Version of libvirt's daemon, such as {@code 9.0.0}. */
+  public String daemonVersion() throws CommandFailure {
+    String failure = "libvirt's version is not known";
+    return run(failure, "; `virsh version --daemon` shows it", "version", "--daemon")
+        .lines()
+        .filter(line -> line.startsWith(DAEMON))
+        .map(line -> line.substring(DAEMON.length()).strip())
+        .findFirst()
+        .orElseThrow(() -> new CommandFailure(failure + ": virsh did not say it"));
   }
 
   private String run(String failure, String next, String... arguments) throws CommandFailure {

@@ -99,11 +99,9 @@ public final class DomainCheck extends ConfiguredCommand {
   private List<Finding> disks(DomainXml xml) {
     List<Finding> findings = new ArrayList<>();
     for (VmferryDisk disk : xml.disks()) {
-      findings.add(
-          xml.failing().contains(disk.target())
-              ? failing(xml.name(), disk.target())
-              : Finding.ok("disk", disk.target() + " is volume " + disk.volume()));
+      findings.add(Finding.ok("disk", disk.target() + " is volume " + disk.volume()));
     }
+    findings.addAll(DiskPolicy.check(xml));
     for (String target : xml.others()) {
       findings.add(
           Finding.warn(
@@ -113,18 +111,5 @@ public final class DomainCheck extends ConfiguredCommand {
               "virsh change-media --eject for a CD, vmferry volume import for a disk"));
     }
     return findings;
-  }
-
-  /** A disk that hands errors on to its guest. */
-  private static Finding failing(String domain, String target) {
-    return Finding.warn(
-        "disk",
-        target + " of " + domain + " has no error_policy='stop'",
-        "while the relay is away its guest gets I/O errors instead of being paused",
-        "virsh edit "
-            + domain
-            + ": error_policy='stop' rerror_policy='stop' in the driver of "
-            + target
-            + "; it counts from the next start");
   }
 }

@@ -15,6 +15,7 @@ import io.vmferry.api.AttachStandby;
 import io.vmferry.api.CheckAttach;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.PeerClients;
+import io.vmferry.api.PeerProbe;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.PromoteVolume;
@@ -30,6 +31,7 @@ import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.PeerProbes;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
@@ -55,6 +57,7 @@ public final class RelayApi {
   private final Peers peers;
   private final Attacher attacher;
   private final AttachChecks checks;
+  private final PeerProbes probes;
   private final StandbyHandover handover;
   private final Departures departures;
   private final ClientsAtPeers clientsAtPeers;
@@ -69,6 +72,7 @@ public final class RelayApi {
       Peers peers,
       Attacher attacher,
       AttachChecks checks,
+      PeerProbes probes,
       StandbyHandover handover,
       Departures departures,
       Promotion promotion,
@@ -80,6 +84,7 @@ public final class RelayApi {
     this.peers = peers;
     this.attacher = attacher;
     this.checks = checks;
+    this.probes = probes;
     this.handover = handover;
     this.departures = departures;
     this.clientsAtPeers = new ClientsAtPeers(peers, loop);
@@ -166,6 +171,12 @@ public final class RelayApi {
   @Post("/v1/attach-checks")
   public CompletableFuture<AttachCheck> check(CheckAttach request) {
     return onLoop(() -> checks.ask(request));
+  }
+
+  /** The way to a peer and back. */
+  @Get("/v1/peers/{node}/probe")
+  public CompletableFuture<PeerProbe> probe(@Param String node) {
+    return onLoop(() -> probes.probe(node));
   }
 
   @Delete("/v1/standbys/{domain}")

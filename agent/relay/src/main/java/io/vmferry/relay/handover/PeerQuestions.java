@@ -21,14 +21,17 @@ public final class PeerQuestions implements PeerService {
 
   private final Loop loop;
   private final AttachChecks checks;
+  private final PeerProbes probes;
   private final PeerService requests;
 
   /**
    * @param requests carries out all others
    */
-  public PeerQuestions(Loop loop, AttachChecks checks, PeerService requests) {
+  public PeerQuestions(
+      Loop loop, AttachChecks checks, PeerProbes probes, PeerService requests) {
     this.loop = loop;
     this.checks = checks;
+    this.probes = probes;
     this.requests = requests;
   }
 
@@ -44,6 +47,14 @@ public final class PeerQuestions implements PeerService {
                   checks
                       .answer(request.getCheckAttach())
                       .thenApply(answer -> Frame.newBuilder().setCheckedAttach(answer)));
+      case PROBE ->
+          answer(
+              peer,
+              request,
+              responder,
+              () ->
+                  CompletableFuture.completedFuture(
+                      Frame.newBuilder().setProbed(probes.answer(peer, request.getProbe()))));
       default -> requests.handle(peer, role, request, responder);
     }
   }

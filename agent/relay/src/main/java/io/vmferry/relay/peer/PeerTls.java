@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.security.PrivateKey;
 import java.security.cert.CertificateException;
 import java.security.cert.X509Certificate;
+import java.time.Instant;
 import java.util.List;
 import javax.net.ssl.SSLException;
 import org.slf4j.Logger;
@@ -35,11 +36,13 @@ public final class PeerTls {
   static final long HANDSHAKE_TIMEOUT_MILLIS = 10_000;
 
   private final String node;
+  private final Instant validUntil;
   private final SslContext server;
   private final SslContext client;
 
-  private PeerTls(String node, SslContext server, SslContext client) {
+  private PeerTls(String node, Instant validUntil, SslContext server, SslContext client) {
     this.node = node;
+    this.validUntil = validUntil;
     this.server = server;
     this.client = client;
   }
@@ -85,7 +88,7 @@ public final class PeerTls {
               .protocols(TLS_1_3)
               .sslProvider(provider)
               .build();
-      return new PeerTls(node, server, client);
+      return new PeerTls(node, chain.get(0).getNotAfter().toInstant(), server, client);
     } catch (CertificateException e) {
       throw new IOException(
           "certificate " + certificate + ": " + e.getMessage() + "; issue a new one", e);
@@ -98,6 +101,11 @@ public final class PeerTls {
   /** Name of this node, from its certificate. */
   public String node() {
     return node;
+  }
+
+  /** When this node's certificate ends. */
+  public Instant validUntil() {
+    return validUntil;
   }
 
   SslHandler newServerHandler(ByteBufAllocator allocator) {

@@ -14,6 +14,7 @@ import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
+import io.vmferry.relay.handover.PeerProbes;
 import io.vmferry.relay.handover.PeerQuestions;
 import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
@@ -26,6 +27,8 @@ import io.vmferry.relay.volume.ProcessTable;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.Volumes;
 import java.io.IOException;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -36,6 +39,9 @@ import java.util.random.RandomGenerator;
 
 /** One node: the real decision code of a relay on a simulated disk, wire and clock. */
 public final class SimNode {
+  /** Of every node. */
+  public static final Instant CERTIFICATE_END = Instant.parse("2030-01-01T00:00:00Z");
+
   private static final int MAX_DISK_NANOS = 3_000_000;
 
   private final String name;
@@ -48,6 +54,8 @@ public final class SimNode {
   private PeerService service;
   private StandbyHandover handover;
   private AttachChecks attachChecks;
+  private PeerProbes probes;
+  private Duration wallClockAhead = Duration.ZERO;
   private String agentProblem;
   private String nbdSocket = "/run/vmferry/nbd.sock";
   private Attacher attacher;
@@ -108,6 +116,15 @@ public final class SimNode {
 
   public AttachChecks attachChecks() {
     return attachChecks;
+  }
+
+  public PeerProbes probes() {
+    return probes;
+  }
+
+  /** Sets the wall clock wrong that probes tell. */
+  public void wallClockAhead(Duration duration) {
+    wallClockAhead = duration;
   }
 
   /** What this node's agent can't do, one sentence; null if it is well. */
@@ -192,10 +209,14 @@ public final class SimNode {
             attacher,
             () -> CompletableFuture.completedFuture(Optional.ofNullable(agentProblem)),
             nbdSocket);
+    probes =
+        new PeerProbes(
+            peers, life, () -> time.instant().plus(wallClockAhead), () -> CERTIFICATE_END);
     service =
         new PeerQuestions(
             life,
             attachChecks,
+            probes,
             new PeerRequests(
                 volumes,
                 peers,
