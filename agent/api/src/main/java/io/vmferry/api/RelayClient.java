@@ -91,6 +91,11 @@ public final class RelayClient implements AutoCloseable {
     return http.command(HttpMethod.PUT, "/v1/rate", request);
   }
 
+  /** Lets it read its configuration again; REFUSED, with nothing changed, if that is wrong. */
+  public CompletableFuture<Reloaded> reload() {
+    return http.json(HttpMethod.POST, "/v1/reload", null, new TypeReference<>() {});
+  }
+
   /**
    * What happened at the relay, oldest first.
    *

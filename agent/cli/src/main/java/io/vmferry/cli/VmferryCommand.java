@@ -9,6 +9,7 @@ import io.vmferry.cli.domain.DomainCommand;
 import io.vmferry.cli.pki.PkiCommand;
 import io.vmferry.cli.process.AgentCommand;
 import io.vmferry.cli.process.RelayCommand;
+import io.vmferry.cli.process.ReloadCommand;
 import io.vmferry.cli.status.RateCommand;
 import io.vmferry.cli.status.StatusCommand;
 import io.vmferry.cli.volume.VolumeCommand;
@@ -40,6 +41,7 @@ import picocli.CommandLine.ScopeType;
       VolumeCommand.class,
       DomainCommand.class,
       RateCommand.class,
+      ReloadCommand.class,
       PkiCommand.class,
       DoctorCommand.class,
       GenerateCompletion.class

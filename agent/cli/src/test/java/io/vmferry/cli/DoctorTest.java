@@ -55,8 +55,7 @@ class DoctorTest extends CliFixture {
             true,
             null,
             List.of(
-                new DomainStatus(
-                    "web", FakeNode.UUID_1, "running", List.of("web-1"), 0, null)));
+                new DomainStatus("web", FakeNode.UUID_1, "running", List.of("web-1"), 0, null)));
   }
 
   private Outcome doctor() {

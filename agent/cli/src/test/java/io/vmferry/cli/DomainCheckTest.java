@@ -54,7 +54,8 @@ class DomainCheckTest extends CliFixture {
 
   @Test
   void whatOneOfTheNodesRefusesIsToldInItsWords() {
-    node.attachCheck = new AttachCheck(List.of("web-1 is elsewhere"), List.of("no space; make room"));
+    node.attachCheck =
+        new AttachCheck(List.of("web-1 is elsewhere"), List.of("no space; make room"));
     Outcome outcome = check();
     assertThat(outcome.exit()).isEqualTo(1);
     assertThat(outcome.out())
@@ -95,7 +96,8 @@ class DomainCheckTest extends CliFixture {
     virsh.state = "shut off";
     Outcome outcome = check();
     assertThat(outcome.exit()).isZero();
-    assertThat(outcome.out()).contains("warn  domain        web is shut off\n", "start it on host-b");
+    assertThat(outcome.out())
+        .contains("warn  domain        web is shut off\n", "start it on host-b");
   }
 
   @Test

@@ -38,8 +38,7 @@ final class FakeHost implements Processes {
       case "env" -> virsh.run(command, show);
       case "qemu-img" -> new Result(0, "qemu-img version 7.2\n", "");
       case "systemctl" ->
-          new Result(
-              0, unit("libvirtd", libvirtd) + "\n" + unit("virtqemud", virtqemud), "");
+          new Result(0, unit("libvirtd", libvirtd) + "\n" + unit("virtqemud", virtqemud), "");
       case "id" ->
           command.equals(List.of("id", "-u", "libvirt-qemu"))
               ? new Result(0, "64055\n", "")

@@ -17,6 +17,7 @@ import io.vmferry.api.ProblemException;
 import io.vmferry.api.PromoteVolume;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.api.RelayStatus.PeerStatus;
+import io.vmferry.api.Reloaded;
 import io.vmferry.api.SetRate;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
@@ -43,6 +44,10 @@ final class FakeNode {
   volatile AttachCheck attachCheck = new AttachCheck(List.of(), List.of());
   volatile PeerProbe probe = probe(null, 0, 300, null);
   volatile Long rateLimit;
+
+  /** Null: the file is refused. */
+  volatile Reloaded reloaded = new Reloaded(List.of(), List.of());
+
   volatile String node = "host-a";
 
   /** How often a deletion is refused because a client is still there. */
@@ -130,6 +135,13 @@ final class FakeNode {
     return volume;
   }
 
+  private Reloaded reloadedOr(String who) {
+    if (reloaded == null) {
+      throw new ProblemException(Problem.Code.REFUSED, who + ": nothing is changed: no node");
+    }
+    return reloaded;
+  }
+
   /** relay.sock. */
   final class Relay {
     @Get("/v1/status")
@@ -186,6 +198,11 @@ final class FakeNode {
       return probe;
     }
 
+    @Post("/v1/reload")
+    public Reloaded reload() {
+      return reloadedOr("relay");
+    }
+
     @Put("/v1/rate")
     public void rate(SetRate request) {
       rateLimit = request.bytesPerSecond();
@@ -197,6 +214,11 @@ final class FakeNode {
     @Get("/v1/status")
     public AgentStatus status() {
       return agentStatus;
+    }
+
+    @Post("/v1/reload")
+    public Reloaded reload() {
+      return reloadedOr("agent");
     }
   }
 }

@@ -60,7 +60,8 @@ final class FakeVirsh implements Processes {
     return switch (String.join(" ", arguments)) {
       case "dumpxml --domain" -> new Result(0, domains.get(domain), "");
       case "version --daemon" ->
-          new Result(0, "Using library: libvirt 9.9.9\nRunning against daemon: " + version + "\n", "");
+          new Result(
+              0, "Using library: libvirt 9.9.9\nRunning against daemon: " + version + "\n", "");
       case "domstate --domain" -> new Result(0, state + "\n", "");
       default -> throw new AssertionError("not expected: " + command);
     };

@@ -3,10 +3,13 @@ package io.vmferry.coordinator;
 
 import io.vmferry.api.ControlServer;
 import io.vmferry.api.RelayClient;
+import io.vmferry.api.ReloadApi;
+import io.vmferry.api.Reloaded;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.service.ServiceManager;
 import io.vmferry.api.service.Watchdog;
 import io.vmferry.config.Config;
+import io.vmferry.config.RunningConfig;
 import io.vmferry.coordinator.libvirt.LibvirtHypervisor;
 import io.vmferry.coordinator.migration.AgentThread;
 import io.vmferry.coordinator.migration.Coordinator;
@@ -33,6 +36,16 @@ public final class AgentProcess implements AutoCloseable {
   private static final Set<PosixFilePermission> SOCKET_MODE =
       PosixFilePermissions.fromString("rw-rw----");
 
+  /** Keys of the configuration that a running agent does not look at again. */
+  private static final Set<String> READ_AT_START =
+      Set.of(
+          "node",
+          "paths.run",
+          "guest.pause-after",
+          "retention.keep-for",
+          "retention.keep-copies",
+          "libvirt.uri");
+
   private final AgentThread thread;
   private final LibvirtHypervisor hypervisor;
   private final RelayClient relay;
@@ -54,9 +67,9 @@ public final class AgentProcess implements AutoCloseable {
    * @param manager is told when hooks are answered, and that the deciding thread is alive
    * @throws IOException if agent.sock can't be bound
    */
-  public static void run(Config config, String version, ServiceManager manager)
+  public static void run(RunningConfig running, String version, ServiceManager manager)
       throws IOException, InterruptedException {
-    AgentProcess agent = start(config, version);
+    AgentProcess agent = start(running, version);
     Thread shutdown =
         new Thread(
             () -> {
@@ -66,7 +79,7 @@ public final class AgentProcess implements AutoCloseable {
             "shutdown");
     Runtime.getRuntime().addShutdownHook(shutdown);
     Watchdog.start(manager, agent.thread::schedule);
-    manager.ready("answers hooks on " + config.paths().agentSocket());
+    manager.ready("answers hooks on " + running.atStart().paths().agentSocket());
     agent.closed.await();
   }
 
@@ -77,6 +90,12 @@ public final class AgentProcess implements AutoCloseable {
    * @throws IOException if agent.sock can't be bound
    */
   public static AgentProcess start(Config config, String version) throws IOException {
+    return start(new RunningConfig(config, () -> config), version);
+  }
+
+  private static AgentProcess start(RunningConfig running, String version) throws IOException {
+    Config config = running.atStart();
+    running.readAtStart(READ_AT_START);
     String node = config.node();
     String nbdSocket = config.paths().nbdSocket().toString();
     Timeline timeline = new Timeline(node, Clock.systemUTC());
@@ -105,7 +124,16 @@ public final class AgentProcess implements AutoCloseable {
             timeline);
     ControlServer server;
     try {
-      server = ControlServer.start(config.paths().agentSocket(), SOCKET_MODE, service);
+      server =
+          ControlServer.start(
+              config.paths().agentSocket(),
+              SOCKET_MODE,
+              service,
+              new ReloadApi(
+                  () -> {
+                    RunningConfig.Outcome outcome = running.reload();
+                    return new Reloaded(outcome.applied(), outcome.atRestart());
+                  }));
     } catch (IOException | RuntimeException e) {
       relay.close();
       hypervisor.close();

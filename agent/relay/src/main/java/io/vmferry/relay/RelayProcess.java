@@ -8,12 +8,15 @@ import io.netty.util.ResourceLeakDetector;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.vmferry.api.AgentClient;
 import io.vmferry.api.ControlServer;
+import io.vmferry.api.ReloadApi;
+import io.vmferry.api.Reloaded;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.service.ServiceManager;
 import io.vmferry.api.service.Watchdog;
 import io.vmferry.config.ByteRate;
 import io.vmferry.config.Config;
 import io.vmferry.config.HostPort;
+import io.vmferry.config.RunningConfig;
 import io.vmferry.nbd.NbdServer;
 import io.vmferry.relay.control.RelayApi;
 import io.vmferry.relay.copy.Compression;
@@ -30,9 +33,9 @@ import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
+import io.vmferry.relay.handover.PeerProbes;
 import io.vmferry.relay.handover.PeerQuestions;
 import io.vmferry.relay.handover.PeerRequests;
-import io.vmferry.relay.handover.PeerProbes;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
@@ -40,7 +43,6 @@ import io.vmferry.relay.map.BootId;
 import io.vmferry.relay.peer.NettyPeerLink;
 import io.vmferry.relay.peer.PeerServer;
 import io.vmferry.relay.peer.PeerSetup;
-import io.vmferry.relay.peer.PeerTls;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.ProcessTable;
 import io.vmferry.relay.volume.Volume;
@@ -56,8 +58,9 @@ import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.InstantSource;
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -67,6 +70,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BiFunction;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -95,18 +99,29 @@ public final class RelayProcess implements AutoCloseable {
       Executors.newFixedThreadPool(DISK_THREADS, new DefaultThreadFactory("disk", true));
   private final ExecutorService packing =
       Executors.newSingleThreadExecutor(new DefaultThreadFactory("compression", true));
-  private final List<NettyPeerLink> links = new ArrayList<>();
   private final StateLock stateLock;
   private final NettyLoop loop = new NettyLoop(dataLoops.next());
   private final Volumes volumes;
   private final AgentClient agent;
+  private final ConfiguredPeers configuredPeers;
   private final PeerServer peerServer;
   private final NbdServer nbdServer;
   private final ControlServer controlServer;
   private final CountDownLatch closed = new CountDownLatch(1);
 
+  /** Keys of the configuration that a running relay does not look at again. */
+  private static final Set<String> READ_AT_START =
+      Set.of(
+          "node",
+          "listen",
+          "paths.run",
+          "paths.state",
+          "paths.nbd-socket-group",
+          "copy.connections");
+
   /** Starts serving; the error says what is in the way. */
-  private RelayProcess(Config config, String version) throws IOException {
+  private RelayProcess(RunningConfig running, String version) throws IOException {
+    Config config = running.atStart();
     ProcessTable processes = ProcessTable.ofHost();
     requireView(processes);
     stateLock = StateLock.take(config.paths().state());
@@ -118,13 +133,16 @@ public final class RelayProcess implements AutoCloseable {
         new PeerSetup(
             config.node(),
             "vmferry " + version,
-            PeerTls.load(config.tls().ca(), config.tls().certificate(), config.tls().key()),
+            LiveParts.load(config),
             peerLoops,
             disk,
             System::nanoTime,
             new SecureRandom());
-    config.peers().forEach((node, address) -> links.add(link(peerSetup, node, address, config)));
-    Peers peers = new Peers(config.node(), loop, limit, links);
+    BiFunction<String, HostPort, NettyPeerLink> connector =
+        (node, address) -> link(peerSetup, node, address, config);
+    Map<String, NettyPeerLink> links = new HashMap<>();
+    config.peers().forEach((node, address) -> links.put(node, connector.apply(node, address)));
+    Peers peers = new Peers(config.node(), loop, limit, links.values());
 
     DiskTasks tasks = new DiskTasks(disk, loop);
     VolumeStorage storage =
@@ -158,12 +176,10 @@ public final class RelayProcess implements AutoCloseable {
           notices.start();
           open.start();
           forks.start();
-          peers
-              .links()
-              .forEach(
-                  link ->
-                      link.onUp(
-                          loop, () -> volumes.all().forEach(volume -> volume.linkUp(link.node()))));
+          peers.each(
+              link ->
+                  link.onUp(
+                      loop, () -> volumes.all().forEach(volume -> volume.linkUp(link.node()))));
         });
 
     agent = new AgentClient(config.paths().agentSocket());
@@ -175,13 +191,12 @@ public final class RelayProcess implements AutoCloseable {
             new AgentProblem(agent::status)::ask,
             config.paths().nbdSocket().toString());
     PeerProbes probes =
-        new PeerProbes(
-            peers, loop, InstantSource.system(), () -> peerSetup.tls().validUntil());
+        new PeerProbes(peers, loop, InstantSource.system(), () -> peerSetup.tls().validUntil());
     OwnerHandover ownerHandover = new OwnerHandover(volumes, agent::guest);
     peerServer =
         new PeerServer(
             peerSetup,
-            config.peers()::containsKey,
+            peers::knows,
             new PeerQuestions(
                 loop,
                 checks,
@@ -189,7 +204,14 @@ public final class RelayProcess implements AutoCloseable {
                 new PeerRequests(
                     volumes, peers, ownerHandover, standbyHandover, new Compression(packing))));
     listen(config.listen());
-    links.forEach(NettyPeerLink::start);
+    links.values().forEach(NettyPeerLink::start);
+    configuredPeers =
+        new ConfiguredPeers(
+            config.peers(), links, connector, peers, loop, peerServer::closeStrangers);
+    running.readAtStart(READ_AT_START);
+    running.add(configuredPeers);
+    running.add(LiveParts.certificates(peerSetup.tls()));
+    running.add(LiveParts.rateLimit(config, limit, loop));
     nbdServer =
         NbdServer.start(
             dataLoops,
@@ -213,7 +235,12 @@ public final class RelayProcess implements AutoCloseable {
                 new Departures(volumes, peers, open),
                 new Promotion(volumes, peers),
                 limit,
-                timeline));
+                timeline),
+            new ReloadApi(
+                () -> {
+                  RunningConfig.Outcome outcome = running.reload();
+                  return new Reloaded(outcome.applied(), outcome.atRestart());
+                }));
     log.info("relay of node {} serves {} volumes", config.node(), found.size());
   }
 
@@ -224,13 +251,13 @@ public final class RelayProcess implements AutoCloseable {
    * @param manager is told when guests can be served, and that the data loop is alive
    * @throws IOException if it can't start; the message says what is in the way
    */
-  public static void run(Config config, String version, ServiceManager manager)
+  public static void run(RunningConfig running, String version, ServiceManager manager)
       throws IOException, InterruptedException {
     if (System.getProperty(LEAK_DETECTION) == null) {
       // The tests look for leaks, at the paranoid level; here it would only cost.
       ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.DISABLED);
     }
-    RelayProcess relay = new RelayProcess(config, version);
+    RelayProcess relay = new RelayProcess(running, version);
     Thread shutdown =
         new Thread(
             () -> {
@@ -240,7 +267,7 @@ public final class RelayProcess implements AutoCloseable {
             "shutdown");
     Runtime.getRuntime().addShutdownHook(shutdown);
     Watchdog.start(manager, (delay, task) -> relay.loop.after(delay, task));
-    manager.ready("serves volumes on " + config.paths().nbdSocket());
+    manager.ready("serves volumes on " + running.atStart().paths().nbdSocket());
     relay.closed.await();
   }
 
@@ -250,7 +277,7 @@ public final class RelayProcess implements AutoCloseable {
     controlServer.close();
     await(nbdServer.stop(STOP_GRACE).toCompletableFuture());
     peerServer.close().syncUninterruptibly();
-    links.forEach(NettyPeerLink::close);
+    configuredPeers.close();
     await(stopVolumes());
     agent.close();
     dataLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();

@@ -33,7 +33,11 @@ public final class Virsh {
   /** What a domain does, in virsh's words, such as {@code running}. */
   public String state(String domain) throws CommandFailure {
     return run(
-            "what the domain " + domain + " does is not known", NEXT, "domstate", "--domain", domain)
+            "what the domain " + domain + " does is not known",
+            NEXT,
+            "domstate",
+            "--domain",
+            domain)
         .strip();
   }
 
@@ -65,8 +69,7 @@ public final class Virsh {
               + " dnf install libvirt-client (RHEL)");
     }
     if (result.exit() != 0) {
-      String reason =
-          result.errors().lines().findFirst().orElse("exit status " + result.exit());
+      String reason = result.errors().lines().findFirst().orElse("exit status " + result.exit());
       throw new CommandFailure(failure + ": " + reason.replaceFirst("^error: ", "") + next);
     }
     return result.output();

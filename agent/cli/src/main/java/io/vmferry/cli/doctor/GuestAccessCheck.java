@@ -178,7 +178,10 @@ final class GuestAccessCheck {
       }
       Processes.Result modules = processes.run(List.of("semodule", "-l"), false);
       boolean loaded =
-          modules.output().lines().anyMatch(line -> line.strip().split("\\s", 2)[0].equals("vmferry"));
+          modules
+              .output()
+              .lines()
+              .anyMatch(line -> line.strip().split("\\s", 2)[0].equals("vmferry"));
       if (modules.exit() != 0) {
         return Optional.of(
             Finding.warn(

@@ -20,8 +20,7 @@ import java.util.Map;
  */
 final class HookCheck {
   private static final String SUBJECT = "hook";
-  private static final String WHY =
-      "a guest would arrive before its volumes: the migration fails";
+  private static final String WHY = "a guest would arrive before its volumes: the migration fails";
 
   /** One of them serves QEMU's domains: the one for all, or the newer one of its own. */
   private static final List<String> DAEMONS = List.of("libvirtd.service", "virtqemud.service");
@@ -57,7 +56,9 @@ final class HookCheck {
     } catch (IOException e) {
       return Finding.warn(
           SUBJECT,
-          hook + " is there; whether libvirtd has seen it is not known: " + CommandFailure.reason(e),
+          hook
+              + " is there; whether libvirtd has seen it is not known: "
+              + CommandFailure.reason(e),
           WHY,
           "if it was installed after libvirtd was started: kill -HUP the process libvirtd");
     }
@@ -101,7 +102,9 @@ final class HookCheck {
       throw new IOException(
           result.errors().lines().findFirst().orElse("systemctl show ended with an error"));
     }
-    return List.of(result.output().split("\\n\\n", -1)).stream().map(HookCheck::properties).toList();
+    return List.of(result.output().split("\\n\\n", -1)).stream()
+        .map(HookCheck::properties)
+        .toList();
   }
 
   private static Map<String, String> properties(String block) {

@@ -61,7 +61,8 @@ public final class DomainCheck extends ConfiguredCommand {
               "disk",
               xml.name() + " has no disk on " + config.paths().nbdSocket(),
               "vmferry moves only volumes of its own",
-              "vmferry volume import, then put what vmferry volume disk-xml prints into the domain"));
+              "vmferry volume import, then put what vmferry volume disk-xml prints into the"
+                  + " domain"));
       return findings;
     }
     try (RelayClient relay = relay()) {

@@ -152,8 +152,7 @@ public record DomainXml(
         // What is said of errors holds for those of reads, unless that is said as well.
         String ofReads = attribute("rerror_policy");
         stops =
-            "stop".equals(attribute("error_policy"))
-                && (ofReads == null || ofReads.equals("stop"));
+            "stop".equals(attribute("error_policy")) && (ofReads == null || ofReads.equals("stop"));
       } else if (here.startsWith(DISK + "/") && here.endsWith("/source")) {
         filled = true;
         nbdExport = "nbd".equals(attribute("protocol")) ? attribute("name") : null;

@@ -74,7 +74,11 @@ public final class AttachChecks {
               + "; `peers` in vmferry.yaml names them, on both nodes");
     }
     List<String> here =
-        check.volumes().stream().distinct().map(this::problemHere).filter(Objects::nonNull).toList();
+        check.volumes().stream()
+            .distinct()
+            .map(this::problemHere)
+            .filter(Objects::nonNull)
+            .toList();
     io.vmferry.relay.peer.wire.CheckAttach.Builder question =
         io.vmferry.relay.peer.wire.CheckAttach.newBuilder()
             .setDomain(WireIds.bytes(check.domain()))

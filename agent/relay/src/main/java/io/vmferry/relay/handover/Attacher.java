@@ -80,11 +80,9 @@ public final class Attacher {
     List<Found> owned = new ArrayList<>();
     CompletableFuture<Void> chain = CompletableFuture.completedFuture(null);
     for (String name : request.volumes().stream().distinct().toList()) {
-      AttachStandby one =
-          new AttachStandby(request.domain(), List.of(name), request.owner());
+      AttachStandby one = new AttachStandby(request.domain(), List.of(name), request.owner());
       chain =
-          chain.thenCompose(
-              done -> collect(problems, () -> owners(one).thenAccept(owned::addAll)));
+          chain.thenCompose(done -> collect(problems, () -> owners(one).thenAccept(owned::addAll)));
     }
     return chain
         .thenCompose(done -> collect(problems, () -> checkSpace(owned)))

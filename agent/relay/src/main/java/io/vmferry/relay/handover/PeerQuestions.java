@@ -27,8 +27,7 @@ public final class PeerQuestions implements PeerService {
   /**
    * @param requests carries out all others
    */
-  public PeerQuestions(
-      Loop loop, AttachChecks checks, PeerProbes probes, PeerService requests) {
+  public PeerQuestions(Loop loop, AttachChecks checks, PeerProbes probes, PeerService requests) {
     this.loop = loop;
     this.checks = checks;
     this.probes = probes;

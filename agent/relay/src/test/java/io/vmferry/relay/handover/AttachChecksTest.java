@@ -22,10 +22,7 @@ final class AttachChecksTest {
 
   private AttachCheck check(String owner, String... names) {
     return nodes.await(
-        nodes
-            .a
-            .attachChecks()
-            .ask(new CheckAttach("b", Nodes.DOMAIN, List.of(names), owner)));
+        nodes.a.attachChecks().ask(new CheckAttach("b", Nodes.DOMAIN, List.of(names), owner)));
   }
 
   /** What the hook at b would say. */
