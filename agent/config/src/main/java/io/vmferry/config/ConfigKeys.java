@@ -27,6 +27,8 @@ final class ConfigKeys {
     VALUES.put("guest.pause-after", config -> config.guest().pauseAfter());
     VALUES.put("retention.keep-for", config -> config.retention().keepFor());
     VALUES.put("retention.keep-copies", config -> config.retention().keepCopies());
+    VALUES.put("metrics.relay-listen", config -> config.metrics().relayListen());
+    VALUES.put("metrics.agent-listen", config -> config.metrics().agentListen());
     VALUES.put("libvirt.uri", Config::libvirtUri);
     VALUES.put("log.level", Config::logLevel);
   }

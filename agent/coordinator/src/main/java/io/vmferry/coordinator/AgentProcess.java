@@ -6,6 +6,7 @@ import io.vmferry.api.RelayClient;
 import io.vmferry.api.ReloadApi;
 import io.vmferry.api.Reloaded;
 import io.vmferry.api.Timeline;
+import io.vmferry.api.metrics.MetricsServer;
 import io.vmferry.api.service.ServiceManager;
 import io.vmferry.api.service.Watchdog;
 import io.vmferry.config.Config;
@@ -16,10 +17,12 @@ import io.vmferry.coordinator.migration.Coordinator;
 import io.vmferry.coordinator.migration.Guests;
 import io.vmferry.coordinator.migration.Hooks;
 import java.io.IOException;
+import java.net.InetSocketAddress;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Clock;
 import java.time.InstantSource;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CountDownLatch;
 import org.slf4j.Logger;
@@ -44,20 +47,27 @@ public final class AgentProcess implements AutoCloseable {
           "guest.pause-after",
           "retention.keep-for",
           "retention.keep-copies",
-          "libvirt.uri");
+          "libvirt.uri",
+          "metrics.agent-listen");
 
   private final AgentThread thread;
   private final LibvirtHypervisor hypervisor;
   private final RelayClient relay;
   private final ControlServer server;
+  private final Optional<MetricsServer> metrics;
   private final CountDownLatch closed = new CountDownLatch(1);
 
   private AgentProcess(
-      AgentThread thread, LibvirtHypervisor hypervisor, RelayClient relay, ControlServer server) {
+      AgentThread thread,
+      LibvirtHypervisor hypervisor,
+      RelayClient relay,
+      ControlServer server,
+      Optional<MetricsServer> metrics) {
     this.thread = thread;
     this.hypervisor = hypervisor;
     this.relay = relay;
     this.server = server;
+    this.metrics = metrics;
   }
 
   /**
@@ -102,12 +112,13 @@ public final class AgentProcess implements AutoCloseable {
     AgentThread thread = new AgentThread();
     LibvirtHypervisor hypervisor = new LibvirtHypervisor(config.libvirtUri(), nbdSocket);
     RelayClient relay = new RelayClient(config.paths().relaySocket());
+    MeasuredRelay measured = new MeasuredRelay(new RelayOverClient(relay), System::nanoTime);
     Coordinator coordinator =
         new Coordinator(
             node,
             thread,
             hypervisor,
-            new RelayOverClient(relay),
+            measured,
             timeline,
             config.guest().pauseAfter(),
             new PauseMarkFiles(config.paths().pausedDomains()),
@@ -121,7 +132,8 @@ public final class AgentProcess implements AutoCloseable {
             coordinator,
             new Guests(hypervisor, coordinator::incoming),
             new Hooks(nbdSocket, coordinator, timeline),
-            timeline);
+            timeline,
+            measured);
     ControlServer server;
     try {
       server =
@@ -141,13 +153,20 @@ public final class AgentProcess implements AutoCloseable {
       throw e;
     }
     coordinator.start();
+    Optional<MetricsServer> metrics =
+        config
+            .metrics()
+            .agentListen()
+            .map(address -> new InetSocketAddress(address.host(), address.port()))
+            .flatMap(address -> MetricsServer.tryStart(address, service::metricsText));
     log.info("agent {} of node {} runs", version, node);
-    return new AgentProcess(thread, hypervisor, relay, server);
+    return new AgentProcess(thread, hypervisor, relay, server, metrics);
   }
 
   /** Stops answering, then deciding, then disconnects. Guests and relay go on. Idempotent. */
   @Override
   public void close() {
+    metrics.ifPresent(MetricsServer::close);
     server.close();
     thread.close();
     hypervisor.close();

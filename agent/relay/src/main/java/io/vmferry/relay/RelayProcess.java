@@ -11,6 +11,7 @@ import io.vmferry.api.ControlServer;
 import io.vmferry.api.ReloadApi;
 import io.vmferry.api.Reloaded;
 import io.vmferry.api.Timeline;
+import io.vmferry.api.metrics.MetricsServer;
 import io.vmferry.api.service.ServiceManager;
 import io.vmferry.api.service.Watchdog;
 import io.vmferry.config.ByteRate;
@@ -19,6 +20,7 @@ import io.vmferry.config.HostPort;
 import io.vmferry.config.RunningConfig;
 import io.vmferry.nbd.NbdServer;
 import io.vmferry.relay.control.RelayApi;
+import io.vmferry.relay.control.TakeoverWaits;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.disk.DiskStorage;
@@ -61,11 +63,13 @@ import java.time.InstantSource;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
@@ -107,6 +111,7 @@ public final class RelayProcess implements AutoCloseable {
   private final PeerServer peerServer;
   private final NbdServer nbdServer;
   private final ControlServer controlServer;
+  private final Optional<MetricsServer> metricsServer;
   private final CountDownLatch closed = new CountDownLatch(1);
 
   /** Keys of the configuration that a running relay does not look at again. */
@@ -117,7 +122,8 @@ public final class RelayProcess implements AutoCloseable {
           "paths.run",
           "paths.state",
           "paths.nbd-socket-group",
-          "copy.connections");
+          "copy.connections",
+          "metrics.relay-listen");
 
   /** Starts serving; the error says what is in the way. */
   private RelayProcess(RunningConfig running, String version) throws IOException {
@@ -148,7 +154,8 @@ public final class RelayProcess implements AutoCloseable {
     VolumeStorage storage =
         new DiskStorage(config.paths().state(), run, BootId.current(), loop, disk);
     Timeline timeline = new Timeline(config.node(), Clock.systemUTC());
-    Wiring wiring = new Wiring(timeline);
+    TakeoverWaits takeoverWaits = new TakeoverWaits(loop);
+    Wiring wiring = new Wiring(timeline, loop, takeoverWaits);
     volumes =
         new Volumes(
             config.node(),
@@ -219,28 +226,37 @@ public final class RelayProcess implements AutoCloseable {
             config.paths().nbdSocket(),
             OWNER_AND_GROUP);
     giveToGroup(config);
+    RelayApi api =
+        new RelayApi(
+            version,
+            loop,
+            volumes,
+            peers,
+            attacher,
+            checks,
+            probes,
+            standbyHandover,
+            new Departures(volumes, peers, open),
+            new Promotion(volumes, peers),
+            limit,
+            timeline,
+            takeoverWaits);
     controlServer =
         ControlServer.start(
             config.paths().relaySocket(),
             OWNER_AND_GROUP,
-            new RelayApi(
-                version,
-                loop,
-                volumes,
-                peers,
-                attacher,
-                checks,
-                probes,
-                standbyHandover,
-                new Departures(volumes, peers, open),
-                new Promotion(volumes, peers),
-                limit,
-                timeline),
+            api,
             new ReloadApi(
                 () -> {
                   RunningConfig.Outcome outcome = running.reload();
                   return new Reloaded(outcome.applied(), outcome.atRestart());
                 }));
+    metricsServer =
+        config
+            .metrics()
+            .relayListen()
+            .map(address -> new InetSocketAddress(address.host(), address.port()))
+            .flatMap(address -> MetricsServer.tryStart(address, api::metricsText));
     log.info("relay of node {} serves {} volumes", config.node(), found.size());
   }
 
@@ -274,6 +290,7 @@ public final class RelayProcess implements AutoCloseable {
   @Override
   public void close() {
     log.info("the relay is stopping");
+    metricsServer.ifPresent(MetricsServer::close);
     controlServer.close();
     await(nbdServer.stop(STOP_GRACE).toCompletableFuture());
     peerServer.close().syncUninterruptibly();
@@ -350,11 +367,15 @@ public final class RelayProcess implements AutoCloseable {
   /** What volumes tell, to those who act on it. */
   private static final class Wiring implements Volume.Events {
     private final Timeline timeline;
+    private final Executor loop;
+    private final TakeoverWaits takeoverWaits;
     private StandbyHandover handover;
     private CompletionNotices notices;
 
-    Wiring(Timeline timeline) {
+    Wiring(Timeline timeline, Executor loop, TakeoverWaits takeoverWaits) {
       this.timeline = timeline;
+      this.loop = loop;
+      this.takeoverWaits = takeoverWaits;
     }
 
     void connect(StandbyHandover newHandover, CompletionNotices newNotices) {
@@ -364,6 +385,7 @@ public final class RelayProcess implements AutoCloseable {
 
     @Override
     public void takeoverWanted(Volume volume) {
+      takeoverWaits.wanted(volume.record().uuid());
       handover.wanted(volume);
     }
 
@@ -381,6 +403,8 @@ public final class RelayProcess implements AutoCloseable {
     @Override
     public void changed(Volume volume, String what) {
       timeline.add(volume.record().name(), "state", what);
+      // Told before the volume has become it; the parked requests go then, too.
+      loop.execute(() -> takeoverWaits.changed(volume.record().uuid(), volume.isOwner()));
     }
   }
 }

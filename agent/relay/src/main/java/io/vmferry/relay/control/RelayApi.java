@@ -25,6 +25,7 @@ import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.metrics.Metrics;
+import io.vmferry.api.metrics.RelayMeasurements;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.handover.AttachChecks;
@@ -39,6 +40,7 @@ import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.Volumes;
 import java.util.List;
+import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -64,6 +66,7 @@ public final class RelayApi {
   private final Promotion promotion;
   private final RateLimit limit;
   private final Timeline timeline;
+  private final TakeoverWaits takeoverWaits;
 
   public RelayApi(
       String version,
@@ -77,7 +80,8 @@ public final class RelayApi {
       Departures departures,
       Promotion promotion,
       RateLimit limit,
-      Timeline timeline) {
+      Timeline timeline,
+      TakeoverWaits takeoverWaits) {
     this.version = version;
     this.loop = loop;
     this.volumes = volumes;
@@ -91,29 +95,46 @@ public final class RelayApi {
     this.promotion = promotion;
     this.limit = limit;
     this.timeline = timeline;
+    this.takeoverWaits = takeoverWaits;
   }
 
   @Get("/v1/status")
   public CompletableFuture<RelayStatus> status() {
-    return onLoop(
-        () ->
-            CompletableFuture.completedFuture(
-                new RelayStatus(
-                    peers.self(),
-                    version,
-                    volumes.status(),
-                    peers.links().stream().map(RelayApi::peerStatus).toList(),
-                    limit.get())));
+    return onLoop(() -> CompletableFuture.completedFuture(statusNow()));
+  }
+
+  private RelayStatus statusNow() {
+    return new RelayStatus(
+        peers.self(),
+        version,
+        volumes.status(),
+        peers.links().stream().map(RelayApi::peerStatus).toList(),
+        limit.get());
   }
 
   /** For Prometheus. */
   @Get("/metrics")
   public CompletableFuture<HttpResponse> metrics() {
-    return status()
+    return metricsText()
         .thenApply(
-            now ->
-                HttpResponse.of(
-                    HttpStatus.OK, MediaType.parse(Metrics.CONTENT_TYPE), Metrics.of(now)));
+            text -> HttpResponse.of(HttpStatus.OK, MediaType.parse(Metrics.CONTENT_TYPE), text));
+  }
+
+  /**
+   * The same without HTTP. Status and measurements are of one moment; the text is made elsewhere.
+   */
+  public CompletableFuture<String> metricsText() {
+    return onLoop(
+            () ->
+                CompletableFuture.completedFuture(
+                    Map.entry(
+                        statusNow(),
+                        new RelayMeasurements(
+                            volumes.all().stream()
+                                .flatMap(volume -> volume.requestsMeasured().stream())
+                                .toList(),
+                            takeoverWaits.measured()))))
+        .thenApplyAsync(now -> Metrics.of(now.getKey(), now.getValue()));
   }
 
   private static RelayStatus.PeerStatus peerStatus(PeerLink link) {
