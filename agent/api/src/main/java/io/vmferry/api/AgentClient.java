@@ -2,6 +2,7 @@
 package io.vmferry.api;
 
 import com.fasterxml.jackson.core.type.TypeReference;
+import io.netty.handler.codec.http.HttpMethod;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
@@ -33,6 +34,11 @@ public final class AgentClient implements AutoCloseable {
   public CompletableFuture<GuestStatus> guest(String volume) {
     return http.getJson(
         "/v1/volumes/" + UnixHttpClient.encode(volume) + "/guest", new TypeReference<>() {});
+  }
+
+  /** Lets it read its configuration again; REFUSED, with nothing changed, if that is wrong. */
+  public CompletableFuture<Reloaded> reload() {
+    return http.json(HttpMethod.POST, "/v1/reload", null, new TypeReference<>() {});
   }
 
   /**

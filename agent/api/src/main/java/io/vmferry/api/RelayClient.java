@@ -65,6 +65,17 @@ public final class RelayClient implements AutoCloseable {
     return http.command(HttpMethod.POST, "/v1/standbys", request);
   }
 
+  /** Asks whether another node would attach standbys of volumes here; changes nothing. */
+  public CompletableFuture<AttachCheck> checkAttach(CheckAttach request) {
+    return http.json(HttpMethod.POST, "/v1/attach-checks", request, new TypeReference<>() {});
+  }
+
+  /** Tries the way to a peer and back; NOT_FOUND if it is none. */
+  public CompletableFuture<PeerProbe> probe(String node) {
+    return http.getJson(
+        "/v1/peers/" + UnixHttpClient.encode(node) + "/probe", new TypeReference<>() {});
+  }
+
   /** Detaches a domain's standbys after a migration that did not happen. */
   public CompletableFuture<Void> detachStandby(UUID domain) {
     return http.command(HttpMethod.DELETE, "/v1/standbys/" + domain, null);
@@ -78,6 +89,11 @@ public final class RelayClient implements AutoCloseable {
   /** Caps the background copy, or lifts the cap. */
   public CompletableFuture<Void> setRate(SetRate request) {
     return http.command(HttpMethod.PUT, "/v1/rate", request);
+  }
+
+  /** Lets it read its configuration again; REFUSED, with nothing changed, if that is wrong. */
+  public CompletableFuture<Reloaded> reload() {
+    return http.json(HttpMethod.POST, "/v1/reload", null, new TypeReference<>() {});
   }
 
   /**

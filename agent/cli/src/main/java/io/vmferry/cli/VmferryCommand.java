@@ -5,9 +5,11 @@ import io.vmferry.api.ProblemException;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.Surroundings;
 import io.vmferry.cli.doctor.DoctorCommand;
+import io.vmferry.cli.domain.DomainCommand;
 import io.vmferry.cli.pki.PkiCommand;
 import io.vmferry.cli.process.AgentCommand;
 import io.vmferry.cli.process.RelayCommand;
+import io.vmferry.cli.process.ReloadCommand;
 import io.vmferry.cli.status.RateCommand;
 import io.vmferry.cli.status.StatusCommand;
 import io.vmferry.cli.volume.VolumeCommand;
@@ -37,7 +39,9 @@ import picocli.CommandLine.ScopeType;
       AgentCommand.class,
       StatusCommand.class,
       VolumeCommand.class,
+      DomainCommand.class,
       RateCommand.class,
+      ReloadCommand.class,
       PkiCommand.class,
       DoctorCommand.class,
       GenerateCompletion.class

@@ -109,7 +109,8 @@ abstract class CliFixture {
             action -> {
               interruptible.add(action);
               return () -> interruptible.remove(action);
-            });
+            },
+            directory.resolve("root"));
     CommandLine command =
         VmferryCommand.commandLine(surroundings)
             .setOut(new PrintWriter(out))

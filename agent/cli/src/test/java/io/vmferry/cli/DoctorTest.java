@@ -4,6 +4,7 @@ package io.vmferry.cli;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vmferry.api.AgentStatus;
+import io.vmferry.api.AgentStatus.DomainStatus;
 import io.vmferry.api.RelayStatus.PeerStatus;
 import io.vmferry.api.VolumeState;
 import io.vmferry.cli.base.Processes;
@@ -13,6 +14,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.attribute.PosixFilePermissions;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.List;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -21,6 +23,8 @@ import org.junit.jupiter.api.Test;
 class DoctorTest extends CliFixture {
   private Path pki;
   private Path hook;
+  private Path socket;
+  private final FakeHost host = new FakeHost();
 
   @BeforeEach
   void aHealthyNode() throws IOException {
@@ -32,7 +36,26 @@ class DoctorTest extends CliFixture {
     runPlain("pki", "issue", pki.toString(), "host-a");
     hook = Files.writeString(directory.resolve("hook"), "#!/bin/sh\n");
     Files.setPosixFilePermissions(hook, PosixFilePermissions.fromString("rwxr-xr-x"));
-    processes = (command, show) -> new Processes.Result(0, "qemu-img version 7.2\n", "");
+    socket = Files.createFile(directory.resolve("run/nbd.sock")); // looked at by its mode only
+    processes = host;
+  }
+
+  private void write(String file, String text) throws IOException {
+    Path path = directory.resolve("root").resolve(file);
+    Files.createDirectories(path.getParent());
+    Files.writeString(path, text);
+  }
+
+  private void addDomain(String policy) {
+    host.virsh.add("web", FakeVirsh.disk("web-1", socket.toString(), "vda", policy));
+    node.agentStatus =
+        new AgentStatus(
+            "host-a",
+            "1.0",
+            true,
+            null,
+            List.of(
+                new DomainStatus("web", FakeNode.UUID_1, "running", List.of("web-1"), 0, null)));
   }
 
   private Outcome doctor() {
@@ -67,7 +90,9 @@ class DoctorTest extends CliFixture {
             "peer",
             "agent",
             "libvirt",
+            "libvirt",
             "hook",
+            "socket",
             "space",
             "qemu-img");
   }
@@ -190,6 +215,59 @@ class DoctorTest extends CliFixture {
   }
 
   @Test
+  void aPeerThatIsWellIsShownWithItsDays() {
+    assertThat(doctor().out())
+        .contains(
+            "host-b at 192.0.2.2:7820 is connected, both ways, 20.0 ms;"
+                + " its certificate has 300 days");
+  }
+
+  @Test
+  void aPeerThatLosesLargeMessagesFails() {
+    node.probe = FakeNode.probe("a message of 32 KiB did not come through", 0, 0, null);
+    assertFails("peer", "32 KiB did not come through", "ping -M do -s 1472 192.0.2.2", "mtu");
+  }
+
+  @Test
+  void aPeerThatDoesNotReachThisNodeFails() {
+    node.probe = FakeNode.probe(null, 0, 300, "connection refused");
+    assertFails("peer", "host-b does not reach this node: connection refused", "TCP port 7820");
+  }
+
+  @Test
+  void aClockThatIsAheadWarns() {
+    node.probe = FakeNode.probe(null, 2600, 300, null);
+    assertWarns("clock", "that of host-b is 2.6 s ahead", "timedatectl");
+  }
+
+  @Test
+  void aClockThatIsBehindWarns() {
+    node.probe = FakeNode.probe(null, -2001, 300, null);
+    assertWarns("clock", "that of host-b is 2.0 s behind");
+  }
+
+  @Test
+  void aClockThatIsOffByLittleIsFine() {
+    node.probe = FakeNode.probe(null, -2000, 300, null);
+    assertThat(doctor().out()).doesNotContain("clock");
+  }
+
+  @Test
+  void aPeersCertificateThatEndsSoonWarns() {
+    node.probe = FakeNode.probe(null, 0, 29, null);
+    assertWarns(
+        "certificates",
+        "the certificate of host-b ends on 2026-12-20, in 29 days",
+        "vmferry pki issue CA-DIR host-b");
+  }
+
+  @Test
+  void aPeersCertificateThatHasEndedFails() {
+    node.probe = FakeNode.probe(null, 0, -1, null);
+    assertFails("certificates", "the certificate of host-b ended on 2026-11-20");
+  }
+
+  @Test
   void noPeersWarns() {
     node.peers.clear();
     assertWarns("peers", "none are configured");
@@ -208,6 +286,133 @@ class DoctorTest extends CliFixture {
   }
 
   @Test
+  void aHookThatIsNewerThanLibvirtdWarns() {
+    host.libvirtd = Instant.parse("2026-01-01T00:00:00Z");
+    assertWarns("hook", "was changed after libvirtd.service", "systemctl reload libvirtd.service");
+  }
+
+  @Test
+  void aHookThatIsNewerThanVirtqemudWarns() {
+    host.libvirtd = null;
+    host.virtqemud = Instant.parse("2026-01-01T00:00:00Z");
+    assertWarns("hook", "systemctl reload virtqemud.service");
+  }
+
+  @Test
+  void libvirtdThatDoesNotRunYetWillSeeTheHook() {
+    host.libvirtd = null;
+    assertThat(doctor().out()).contains("ok    hook  ");
+  }
+
+  @Test
+  void withoutSystemdNobodyKnowsWhetherTheHookWasSeen() {
+    host.missing.add("systemctl");
+    assertWarns("hook", "whether libvirtd has seen it is not known", "kill -HUP");
+  }
+
+  @Test
+  void aSocketThatQemuMayNotOpenFails() {
+    host.answers.put("runuser", new Processes.Result(1, "", ""));
+    assertFails(
+        "socket", "QEMU's user libvirt-qemu may not open " + socket, "paths.nbd-socket-group");
+  }
+
+  @Test
+  void onlyRootCanTryTheSocket() {
+    host.answers.put(
+        "runuser", new Processes.Result(1, "", "runuser: may not be used by non-root users\n"));
+    assertWarns("socket", "may not be used by non-root users", "run this as root");
+  }
+
+  @Test
+  void theUserOfQemuIsTheOneThatLibvirtIsTold() throws IOException {
+    write("etc/libvirt/qemu.conf", "#user = \"x\"\nuser = \"kvm-guest\"\n");
+    assertThat(doctor().out()).contains("QEMU's user kvm-guest may open it");
+    write("etc/libvirt/qemu.conf", "user = \"+0\"\n");
+    host.answers.put("runuser", new Processes.Result(1, "", ""));
+    assertThat(doctor().out()).contains("QEMU runs as root");
+  }
+
+  @Test
+  void aHostWithoutAUserForQemuWarns() {
+    host.answers.put("id", new Processes.Result(1, "", "id: no such user\n"));
+    assertWarns("socket", "which user QEMU runs as is not known");
+  }
+
+  private void appArmor(String rule, String local) throws IOException {
+    write("sys/module/apparmor/parameters/enabled", "Y\n");
+    write("etc/apparmor.d/abstractions/libvirt-qemu", "include if exists <local/…>\n");
+    write("etc/apparmor.d/abstractions/libvirt-qemu.d/vmferry", rule);
+    write("etc/apparmor.d/local/abstractions/libvirt-qemu", local);
+  }
+
+  @Test
+  void appArmorWithTheRuleIsFine() throws IOException {
+    appArmor("  " + socket + " rw,\n", "include if exists <abstractions/libvirt-qemu.d>\n");
+    assertThat(doctor().out()).contains("ok    apparmor      guests may open " + socket);
+  }
+
+  @Test
+  void appArmorWithARuleForAnotherSocketFails() throws IOException {
+    appArmor("  /run/vmferry/nbd.sock rw,\n", "include if exists <abstractions/libvirt-qemu.d>\n");
+    assertFails("apparmor", "has no line for " + socket, "add the line `  " + socket + " rw,`");
+  }
+
+  @Test
+  void appArmorThatDoesNotIncludeTheRuleFails() throws IOException {
+    appArmor("  " + socket + " rw,\n", "");
+    assertFails("apparmor", "does not include ", "libvirt-qemu.d>' >>");
+  }
+
+  @Test
+  void selinuxWithTheModuleIsFine() throws IOException {
+    write("sys/fs/selinux/enforce", "1");
+    assertThat(doctor().out()).contains("ok    selinux       is enforcing");
+  }
+
+  @Test
+  void selinuxWithoutTheModuleFails() throws IOException {
+    write("sys/fs/selinux/enforce", "1");
+    host.answers.put("semodule", new Processes.Result(0, "virt\nvmferryx\n", ""));
+    assertFails("selinux", "without vmferry's module", "/usr/share/vmferry/selinux/README.md");
+  }
+
+  @Test
+  void selinuxThatOnlyLogsIsNoMatter() throws IOException {
+    write("sys/fs/selinux/enforce", "0");
+    host.missing.add("semodule");
+    assertThat(doctor().out()).doesNotContain("selinux");
+  }
+
+  @Test
+  void aDiskThatShowsErrorsToItsGuestWarns() {
+    addDomain("error_policy='report'");
+    assertWarns("disk", "vda of web has no error_policy='stop'", "virsh edit web");
+  }
+
+  @Test
+  void aDiskThatStopsIsFine() {
+    addDomain(FakeVirsh.STOP);
+    assertThat(doctor().out()).doesNotContain("disk  ");
+  }
+
+  @Test
+  void aDomainThatCantBeReadWarns() {
+    addDomain(FakeVirsh.STOP);
+    host.virsh.missing = 127;
+    assertWarns("disk", "not all domains were looked at", "libvirt-clients");
+  }
+
+  @Test
+  void saysWhetherLibvirtKnowsReconnect() {
+    assertThat(doctor().out()).contains("9.0.0 does not know <reconnect> for NBD");
+    host.virsh.version = "9.2.0";
+    assertThat(doctor().out()).contains("9.2.0 knows <reconnect> for NBD");
+    host.virsh.version = "10.0.0";
+    assertThat(doctor().out()).contains("10.0.0 knows <reconnect> for NBD");
+  }
+
+  @Test
   void aMissingStateDirectoryFails() throws IOException {
     Files.delete(directory.resolve("state"));
     assertFails("space", directory + "/state can't be looked at: no such file");
@@ -222,10 +427,7 @@ class DoctorTest extends CliFixture {
 
   @Test
   void aMissingQemuImgWarns() {
-    processes =
-        (command, show) -> {
-          throw new IOException("error=2");
-        };
+    host.missing.add("qemu-img");
     assertWarns("qemu-img", "does not start", "qemu-utils");
   }
 }

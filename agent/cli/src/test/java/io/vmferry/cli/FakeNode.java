@@ -7,17 +7,22 @@ import com.linecorp.armeria.server.annotation.Param;
 import com.linecorp.armeria.server.annotation.Post;
 import com.linecorp.armeria.server.annotation.Put;
 import io.vmferry.api.AgentStatus;
+import io.vmferry.api.AttachCheck;
+import io.vmferry.api.CheckAttach;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.Epoch;
+import io.vmferry.api.PeerProbe;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.PromoteVolume;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.api.RelayStatus.PeerStatus;
+import io.vmferry.api.Reloaded;
 import io.vmferry.api.SetRate;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.VolumeStatus.FetchStatus;
+import java.time.Duration;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.List;
@@ -35,13 +40,33 @@ final class FakeNode {
   final List<String> deletions = new ArrayList<>();
   final Relay relay = new Relay();
   final Agent agent = new Agent();
+  final List<CheckAttach> checks = new ArrayList<>();
+  volatile AttachCheck attachCheck = new AttachCheck(List.of(), List.of());
+  volatile PeerProbe probe = probe(null, 0, 300, null);
   volatile Long rateLimit;
+
+  /** Null: the file is refused. */
+  volatile Reloaded reloaded = new Reloaded(List.of(), List.of());
+
   volatile String node = "host-a";
 
   /** How often a deletion is refused because a client is still there. */
   final AtomicInteger busyDeletions = new AtomicInteger();
 
   volatile AgentStatus agentStatus = new AgentStatus("host-a", "1.0", true, null, List.of());
+
+  /** What host-b answers, or why it doesn't. */
+  static PeerProbe probe(String problem, long skewMillis, int certificateDays, String wayBack) {
+    return problem != null
+        ? new PeerProbe("host-b", null, null, null, null, problem)
+        : new PeerProbe(
+            "host-b",
+            20.0,
+            skewMillis,
+            CliFixture.NOW.plus(Duration.ofDays(certificateDays)),
+            wayBack,
+            null);
+  }
 
   /** A complete volume. */
   static VolumeStatus serving(String name, long size) {
@@ -110,6 +135,13 @@ final class FakeNode {
     return volume;
   }
 
+  private Reloaded reloadedOr(String who) {
+    if (reloaded == null) {
+      throw new ProblemException(Problem.Code.REFUSED, who + ": nothing is changed: no node");
+    }
+    return reloaded;
+  }
+
   /** relay.sock. */
   final class Relay {
     @Get("/v1/status")
@@ -155,6 +187,22 @@ final class FakeNode {
       deletions.add(name);
     }
 
+    @Post("/v1/attach-checks")
+    public AttachCheck check(CheckAttach request) {
+      checks.add(request);
+      return attachCheck;
+    }
+
+    @Get("/v1/peers/{name}/probe")
+    public PeerProbe probe(@Param String name) {
+      return probe;
+    }
+
+    @Post("/v1/reload")
+    public Reloaded reload() {
+      return reloadedOr("relay");
+    }
+
     @Put("/v1/rate")
     public void rate(SetRate request) {
       rateLimit = request.bytesPerSecond();
@@ -166,6 +214,11 @@ final class FakeNode {
     @Get("/v1/status")
     public AgentStatus status() {
       return agentStatus;
+    }
+
+    @Post("/v1/reload")
+    public Reloaded reload() {
+      return reloadedOr("agent");
     }
   }
 }

@@ -112,7 +112,8 @@ class ManPagesTest {
   /** Every key the reader knows, as it says itself when it refuses unknown ones. */
   private static Set<String> configKeys() {
     StringBuilder yaml = new StringBuilder(UNKNOWN + ": 1\n");
-    for (String section : List.of("tls", "paths", "copy", "guest", "retention", "libvirt", "log")) {
+    for (String section :
+        List.of("tls", "paths", "copy", "guest", "retention", "metrics", "libvirt", "log")) {
       yaml.append(section).append(":\n  ").append(UNKNOWN).append(": 1\n");
     }
     ConfigException refusal =

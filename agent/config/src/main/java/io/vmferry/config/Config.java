@@ -20,6 +20,7 @@ import java.util.Optional;
  * @param copy the background copy
  * @param guest what the agent does to guests
  * @param retention what becomes of copies of volumes that have left
+ * @param metrics where Prometheus may read
  * @param libvirtUri what the agent connects to
  * @param logLevel from which severity on the log is written
  */
@@ -32,6 +33,7 @@ public record Config(
     Copy copy,
     Guest guest,
     Retention retention,
+    Metrics metrics,
     String libvirtUri,
     LogLevel logLevel) {
 
@@ -114,6 +116,14 @@ public record Config(
    * @param keepCopies how many such copies stay at most, those that left last; empty for all
    */
   public record Retention(Optional<Duration> keepFor, Optional<Integer> keepCopies) {}
+
+  /**
+   * Where Prometheus may read, beside the control sockets.
+   *
+   * @param relayListen address of the relay's metrics; empty for none
+   * @param agentListen address of the agent's metrics; empty for none
+   */
+  public record Metrics(Optional<HostPort> relayListen, Optional<HostPort> agentListen) {}
 
   /**
    * Reads a file.

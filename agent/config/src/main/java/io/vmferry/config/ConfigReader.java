@@ -84,6 +84,7 @@ final class ConfigReader {
     Config.Copy copy = copy(root.section("copy"));
     Config.Guest guest = guest(root.section("guest"));
     Config.Retention retention = retention(root.section("retention"));
+    Config.Metrics metrics = metrics(root.section("metrics"));
     Section libvirt = root.section("libvirt");
     String uri = libvirt.value("uri", ConfigReader::libvirtUri, DEFAULT_LIBVIRT_URI);
     libvirt.refuseUnknown();
@@ -91,7 +92,7 @@ final class ConfigReader {
     LogLevel level = log.value("level", ConfigReader::logLevel, LogLevel.INFO);
     log.refuseUnknown();
     root.refuseUnknown();
-    return new Config(node, listen, peers, tls, paths, copy, guest, retention, uri, level);
+    return new Config(node, listen, peers, tls, paths, copy, guest, retention, metrics, uri, level);
   }
 
   private static Map<String, HostPort> peers(Section root, String node) {
@@ -166,6 +167,26 @@ final class ConfigReader {
       return Optional.of(TimeSpan.parse(text));
     } catch (IllegalArgumentException e) {
       throw new IllegalArgumentException(e.getMessage() + ", or " + word, e);
+    }
+  }
+
+  private static Config.Metrics metrics(Section metrics) {
+    Optional<HostPort> relay =
+        metrics.value("relay-listen", ConfigReader::addressOrOff, Optional.empty());
+    Optional<HostPort> agent =
+        metrics.value("agent-listen", ConfigReader::addressOrOff, Optional.empty());
+    metrics.refuseUnknown();
+    return new Config.Metrics(relay, agent);
+  }
+
+  private static Optional<HostPort> addressOrOff(String text) {
+    if (text.equals(OFF)) {
+      return Optional.empty();
+    }
+    try {
+      return Optional.of(HostPort.parse(text));
+    } catch (IllegalArgumentException e) {
+      throw new IllegalArgumentException(e.getMessage() + ", or " + OFF, e);
     }
   }
 

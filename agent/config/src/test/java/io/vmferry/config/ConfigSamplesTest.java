@@ -86,6 +86,7 @@ class ConfigSamplesTest {
             shown.copy(),
             shown.guest(),
             shown.retention(),
+            shown.metrics(),
             shown.libvirtUri(),
             shown.logLevel());
     assertThat(withoutExamples).isEqualTo(defaults);
@@ -118,6 +119,8 @@ class ConfigSamplesTest {
     assertThat(all.guest().pauseAfter()).contains(Duration.ofSeconds(90));
     assertThat(all.retention().keepFor()).contains(Duration.ofDays(7));
     assertThat(all.retention().keepCopies()).contains(20);
+    assertThat(all.metrics().relayListen()).contains(new HostPort("127.0.0.1", 9820));
+    assertThat(all.metrics().agentListen()).contains(new HostPort("127.0.0.1", 9821));
     assertThat(all.libvirtUri()).isEqualTo("qemu+unix:///system");
     assertThat(all.logLevel()).isEqualTo(LogLevel.DEBUG);
   }

@@ -12,6 +12,7 @@ import io.vmferry.api.AgentStatus;
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
+import io.vmferry.api.metrics.AgentMeasurements;
 import io.vmferry.api.metrics.Metrics;
 import io.vmferry.coordinator.hypervisor.Hypervisor;
 import io.vmferry.coordinator.migration.Coordinator;
@@ -29,19 +30,23 @@ public final class AgentService {
   private final Guests guests;
   private final Hooks hooks;
   private final Timeline timeline;
+  private final MeasuredRelay relay;
+  private final HookStats hookStats = new HookStats();
 
   /**
    * @param node this node's name
    * @param version of the program
+   * @param relay has measured takeovers
    */
-  public AgentService(
+  AgentService(
       String node,
       String version,
       Hypervisor hypervisor,
       Coordinator coordinator,
       Guests guests,
       Hooks hooks,
-      Timeline timeline) {
+      Timeline timeline,
+      MeasuredRelay relay) {
     this.node = node;
     this.version = version;
     this.hypervisor = hypervisor;
@@ -49,6 +54,7 @@ public final class AgentService {
     this.guests = guests;
     this.hooks = hooks;
     this.timeline = timeline;
+    this.relay = relay;
   }
 
   @Get("/v1/status")
@@ -62,11 +68,16 @@ public final class AgentService {
   /** For Prometheus. */
   @Get("/metrics")
   public CompletableFuture<HttpResponse> metrics() {
+    return metricsText()
+        .thenApply(
+            text -> HttpResponse.of(HttpStatus.OK, MediaType.parse(Metrics.CONTENT_TYPE), text));
+  }
+
+  /** The same without HTTP. */
+  CompletableFuture<String> metricsText() {
     return status()
         .thenApply(
-            now ->
-                HttpResponse.of(
-                    HttpStatus.OK, MediaType.parse(Metrics.CONTENT_TYPE), Metrics.of(now)));
+            now -> Metrics.of(now, new AgentMeasurements(hookStats.measured(), relay.measured())));
   }
 
   /** Fails with UNAVAILABLE if libvirt can't be asked. */
@@ -92,8 +103,13 @@ public final class AgentService {
       @Param String subOperation,
       @Param @Default("-") String extra,
       String xml) {
+    long begun = System.nanoTime();
     return hooks
         .call(domain, operation, subOperation, extra, xml)
+        .whenComplete(
+            (refusal, failure) ->
+                hookStats.answered(
+                    operation, System.nanoTime() - begun, failure != null || refusal.isPresent()))
         .thenApply(
             refusal ->
                 HttpResponse.of(

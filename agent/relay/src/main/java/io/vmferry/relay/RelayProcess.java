@@ -8,20 +8,26 @@ import io.netty.util.ResourceLeakDetector;
 import io.netty.util.concurrent.DefaultThreadFactory;
 import io.vmferry.api.AgentClient;
 import io.vmferry.api.ControlServer;
+import io.vmferry.api.ReloadApi;
+import io.vmferry.api.Reloaded;
 import io.vmferry.api.Timeline;
+import io.vmferry.api.metrics.MetricsServer;
 import io.vmferry.api.service.ServiceManager;
 import io.vmferry.api.service.Watchdog;
 import io.vmferry.config.ByteRate;
 import io.vmferry.config.Config;
 import io.vmferry.config.HostPort;
+import io.vmferry.config.RunningConfig;
 import io.vmferry.nbd.NbdServer;
 import io.vmferry.relay.control.RelayApi;
+import io.vmferry.relay.control.TakeoverWaits;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.disk.DiskStorage;
 import io.vmferry.relay.disk.StateLock;
 import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.exec.NettyLoop;
+import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
@@ -29,6 +35,8 @@ import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
+import io.vmferry.relay.handover.PeerProbes;
+import io.vmferry.relay.handover.PeerQuestions;
 import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
@@ -37,7 +45,6 @@ import io.vmferry.relay.map.BootId;
 import io.vmferry.relay.peer.NettyPeerLink;
 import io.vmferry.relay.peer.PeerServer;
 import io.vmferry.relay.peer.PeerSetup;
-import io.vmferry.relay.peer.PeerTls;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.ProcessTable;
 import io.vmferry.relay.volume.Volume;
@@ -53,17 +60,21 @@ import java.security.SecureRandom;
 import java.time.Clock;
 import java.time.Duration;
 import java.time.InstantSource;
-import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Optional;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.ExecutionException;
+import java.util.concurrent.Executor;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.function.BiFunction;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -92,18 +103,31 @@ public final class RelayProcess implements AutoCloseable {
       Executors.newFixedThreadPool(DISK_THREADS, new DefaultThreadFactory("disk", true));
   private final ExecutorService packing =
       Executors.newSingleThreadExecutor(new DefaultThreadFactory("compression", true));
-  private final List<NettyPeerLink> links = new ArrayList<>();
   private final StateLock stateLock;
   private final NettyLoop loop = new NettyLoop(dataLoops.next());
   private final Volumes volumes;
   private final AgentClient agent;
+  private final ConfiguredPeers configuredPeers;
   private final PeerServer peerServer;
   private final NbdServer nbdServer;
   private final ControlServer controlServer;
+  private final Optional<MetricsServer> metricsServer;
   private final CountDownLatch closed = new CountDownLatch(1);
 
+  /** Keys of the configuration that a running relay does not look at again. */
+  private static final Set<String> READ_AT_START =
+      Set.of(
+          "node",
+          "listen",
+          "paths.run",
+          "paths.state",
+          "paths.nbd-socket-group",
+          "copy.connections",
+          "metrics.relay-listen");
+
   /** Starts serving; the error says what is in the way. */
-  private RelayProcess(Config config, String version) throws IOException {
+  private RelayProcess(RunningConfig running, String version) throws IOException {
+    Config config = running.atStart();
     ProcessTable processes = ProcessTable.ofHost();
     requireView(processes);
     stateLock = StateLock.take(config.paths().state());
@@ -115,19 +139,23 @@ public final class RelayProcess implements AutoCloseable {
         new PeerSetup(
             config.node(),
             "vmferry " + version,
-            PeerTls.load(config.tls().ca(), config.tls().certificate(), config.tls().key()),
+            LiveParts.load(config),
             peerLoops,
             disk,
             System::nanoTime,
             new SecureRandom());
-    config.peers().forEach((node, address) -> links.add(link(peerSetup, node, address, config)));
-    Peers peers = new Peers(config.node(), loop, limit, links);
+    BiFunction<String, HostPort, NettyPeerLink> connector =
+        (node, address) -> link(peerSetup, node, address, config);
+    Map<String, NettyPeerLink> links = new HashMap<>();
+    config.peers().forEach((node, address) -> links.put(node, connector.apply(node, address)));
+    Peers peers = new Peers(config.node(), loop, limit, links.values());
 
     DiskTasks tasks = new DiskTasks(disk, loop);
     VolumeStorage storage =
         new DiskStorage(config.paths().state(), run, BootId.current(), loop, disk);
     Timeline timeline = new Timeline(config.node(), Clock.systemUTC());
-    Wiring wiring = new Wiring(timeline);
+    TakeoverWaits takeoverWaits = new TakeoverWaits(loop);
+    Wiring wiring = new Wiring(timeline, loop, takeoverWaits);
     volumes =
         new Volumes(
             config.node(),
@@ -155,24 +183,42 @@ public final class RelayProcess implements AutoCloseable {
           notices.start();
           open.start();
           forks.start();
-          peers
-              .links()
-              .forEach(
-                  link ->
-                      link.onUp(
-                          loop, () -> volumes.all().forEach(volume -> volume.linkUp(link.node()))));
+          peers.each(
+              link ->
+                  link.onUp(
+                      loop, () -> volumes.all().forEach(volume -> volume.linkUp(link.node()))));
         });
 
     agent = new AgentClient(config.paths().agentSocket());
+    AttachChecks checks =
+        new AttachChecks(
+            volumes,
+            peers,
+            attacher,
+            new AgentProblem(agent::status)::ask,
+            config.paths().nbdSocket().toString());
+    PeerProbes probes =
+        new PeerProbes(peers, loop, InstantSource.system(), () -> peerSetup.tls().validUntil());
     OwnerHandover ownerHandover = new OwnerHandover(volumes, agent::guest);
     peerServer =
         new PeerServer(
             peerSetup,
-            config.peers()::containsKey,
-            new PeerRequests(
-                volumes, peers, ownerHandover, standbyHandover, new Compression(packing)));
+            peers::knows,
+            new PeerQuestions(
+                loop,
+                checks,
+                probes,
+                new PeerRequests(
+                    volumes, peers, ownerHandover, standbyHandover, new Compression(packing))));
     listen(config.listen());
-    links.forEach(NettyPeerLink::start);
+    links.values().forEach(NettyPeerLink::start);
+    configuredPeers =
+        new ConfiguredPeers(
+            config.peers(), links, connector, peers, loop, peerServer::closeStrangers);
+    running.readAtStart(READ_AT_START);
+    running.add(configuredPeers);
+    running.add(LiveParts.certificates(peerSetup.tls()));
+    running.add(LiveParts.rateLimit(config, limit, loop));
     nbdServer =
         NbdServer.start(
             dataLoops,
@@ -180,21 +226,37 @@ public final class RelayProcess implements AutoCloseable {
             config.paths().nbdSocket(),
             OWNER_AND_GROUP);
     giveToGroup(config);
+    RelayApi api =
+        new RelayApi(
+            version,
+            loop,
+            volumes,
+            peers,
+            attacher,
+            checks,
+            probes,
+            standbyHandover,
+            new Departures(volumes, peers, open),
+            new Promotion(volumes, peers),
+            limit,
+            timeline,
+            takeoverWaits);
     controlServer =
         ControlServer.start(
             config.paths().relaySocket(),
             OWNER_AND_GROUP,
-            new RelayApi(
-                version,
-                loop,
-                volumes,
-                peers,
-                attacher,
-                standbyHandover,
-                new Departures(volumes, peers, open),
-                new Promotion(volumes, peers),
-                limit,
-                timeline));
+            api,
+            new ReloadApi(
+                () -> {
+                  RunningConfig.Outcome outcome = running.reload();
+                  return new Reloaded(outcome.applied(), outcome.atRestart());
+                }));
+    metricsServer =
+        config
+            .metrics()
+            .relayListen()
+            .map(address -> new InetSocketAddress(address.host(), address.port()))
+            .flatMap(address -> MetricsServer.tryStart(address, api::metricsText));
     log.info("relay of node {} serves {} volumes", config.node(), found.size());
   }
 
@@ -205,13 +267,13 @@ public final class RelayProcess implements AutoCloseable {
    * @param manager is told when guests can be served, and that the data loop is alive
    * @throws IOException if it can't start; the message says what is in the way
    */
-  public static void run(Config config, String version, ServiceManager manager)
+  public static void run(RunningConfig running, String version, ServiceManager manager)
       throws IOException, InterruptedException {
     if (System.getProperty(LEAK_DETECTION) == null) {
       // The tests look for leaks, at the paranoid level; here it would only cost.
       ResourceLeakDetector.setLevel(ResourceLeakDetector.Level.DISABLED);
     }
-    RelayProcess relay = new RelayProcess(config, version);
+    RelayProcess relay = new RelayProcess(running, version);
     Thread shutdown =
         new Thread(
             () -> {
@@ -221,17 +283,18 @@ public final class RelayProcess implements AutoCloseable {
             "shutdown");
     Runtime.getRuntime().addShutdownHook(shutdown);
     Watchdog.start(manager, (delay, task) -> relay.loop.after(delay, task));
-    manager.ready("serves volumes on " + config.paths().nbdSocket());
+    manager.ready("serves volumes on " + running.atStart().paths().nbdSocket());
     relay.closed.await();
   }
 
   @Override
   public void close() {
     log.info("the relay is stopping");
+    metricsServer.ifPresent(MetricsServer::close);
     controlServer.close();
     await(nbdServer.stop(STOP_GRACE).toCompletableFuture());
     peerServer.close().syncUninterruptibly();
-    links.forEach(NettyPeerLink::close);
+    configuredPeers.close();
     await(stopVolumes());
     agent.close();
     dataLoops.shutdownGracefully(0, 1, TimeUnit.SECONDS).syncUninterruptibly();
@@ -304,11 +367,15 @@ public final class RelayProcess implements AutoCloseable {
   /** What volumes tell, to those who act on it. */
   private static final class Wiring implements Volume.Events {
     private final Timeline timeline;
+    private final Executor loop;
+    private final TakeoverWaits takeoverWaits;
     private StandbyHandover handover;
     private CompletionNotices notices;
 
-    Wiring(Timeline timeline) {
+    Wiring(Timeline timeline, Executor loop, TakeoverWaits takeoverWaits) {
       this.timeline = timeline;
+      this.loop = loop;
+      this.takeoverWaits = takeoverWaits;
     }
 
     void connect(StandbyHandover newHandover, CompletionNotices newNotices) {
@@ -318,6 +385,7 @@ public final class RelayProcess implements AutoCloseable {
 
     @Override
     public void takeoverWanted(Volume volume) {
+      takeoverWaits.wanted(volume.record().uuid());
       handover.wanted(volume);
     }
 
@@ -335,6 +403,8 @@ public final class RelayProcess implements AutoCloseable {
     @Override
     public void changed(Volume volume, String what) {
       timeline.add(volume.record().name(), "state", what);
+      // Told before the volume has become it; the parked requests go then, too.
+      loop.execute(() -> takeoverWaits.changed(volume.record().uuid(), volume.isOwner()));
     }
   }
 }

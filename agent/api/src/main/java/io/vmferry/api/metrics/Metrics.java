@@ -7,6 +7,7 @@ import io.vmferry.api.RelayStatus;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.VolumeStatus.FetchStatus;
+import io.vmferry.api.metrics.RelayMeasurements.Requests;
 import java.lang.management.ManagementFactory;
 import java.lang.management.RuntimeMXBean;
 import java.util.Locale;
@@ -24,13 +25,14 @@ public final class Metrics {
   private Metrics() {}
 
   /** What the relay says at this moment. */
-  public static String of(RelayStatus status) {
+  public static String of(RelayStatus status, RelayMeasurements measured) {
     Exposition out = new Exposition();
     out.gauge("vmferry_relay_info", "Always 1; names node and version of the relay.");
     out.sample(1, "node", status.node(), "version", status.version());
     volumes(status, out);
     fetches(status, out);
     peers(status, out);
+    requests(measured, out);
     out.gauge(
         "vmferry_copy_rate_limit_bytes_per_second", "Cap of the background copy; 0 for none.");
     out.sample(status.rateLimit() == null ? 0 : status.rateLimit());
@@ -155,8 +157,29 @@ public final class Metrics {
         .forEach(peer -> out.sample(peer.rttMillis() / MILLIS, "peer", peer.node()));
   }
 
+  private static void requests(RelayMeasurements measured, Exposition out) {
+    out.histogram(
+        "vmferry_request_duration_seconds",
+        "Guests' requests by volume and operation, from the request to its answer.");
+    for (Requests each : measured.requests()) {
+      out.sample(each.durations(), "volume", each.volume(), "operation", each.operation());
+    }
+    out.counter("vmferry_request_errors_total", "Guests' requests that were answered by an error.");
+    for (Requests each : measured.requests()) {
+      out.sample(each.errors(), "volume", each.volume(), "operation", each.operation());
+    }
+    out.counter("vmferry_request_bytes_total", "Bytes of guests' requests that succeeded.");
+    for (Requests each : measured.requests()) {
+      out.sample(each.bytes(), "volume", each.volume(), "operation", each.operation());
+    }
+    out.histogram(
+        "vmferry_takeover_wait_seconds",
+        "How long the first write of a guest waited until its volume was owned here.");
+    out.sample(measured.takeoverWaits());
+  }
+
   /** What the agent says at this moment. */
-  public static String of(AgentStatus status) {
+  public static String of(AgentStatus status, AgentMeasurements measured) {
     Exposition out = new Exposition();
     out.gauge("vmferry_agent_info", "Always 1; names node and version of the agent.");
     out.sample(1, "node", status.node(), "version", status.version());
@@ -168,6 +191,15 @@ public final class Metrics {
     status
         .domains()
         .forEach(domain -> out.sample(domain.volumes().size(), "domain", domain.name()));
+    out.histogram(
+        "vmferry_hook_duration_seconds", "Calls of libvirt's hook, from the call to its answer.");
+    measured.hooks().forEach(hook -> out.sample(hook.durations(), "operation", hook.operation()));
+    out.counter("vmferry_hook_refusals_total", "Calls of libvirt's hook that were refused.");
+    measured.hooks().forEach(hook -> out.sample(hook.refused(), "operation", hook.operation()));
+    out.histogram(
+        "vmferry_domain_takeover_seconds",
+        "From the word that a guest runs here until its volumes are owned here.");
+    out.sample(measured.takeovers());
     process(out);
     return out.toString();
   }

@@ -33,6 +33,7 @@ class MetricsTest {
 
   private static final Pattern SAMPLE =
       Pattern.compile("([a-z_]+)(\\{([a-z]+=\"([^\"\\\\\n]|\\\\.)*\",?)*})? (-?[0-9.E-]+)");
+  private static final String HISTOGRAM_PARTS = "_(bucket|sum|count)$";
   private static final Pattern LABEL = Pattern.compile("([a-z]+)=\"");
 
   private static final String RELAY =
@@ -46,7 +47,11 @@ class MetricsTest {
               List.of(
                   new PeerStatus("host-a", "192.0.2.1:7820", true, 20.5, null),
                   new PeerStatus("host-c", "192.0.2.3:7820", false, null, "refused")),
-              1000L));
+              1000L),
+          new RelayMeasurements(
+              List.of(
+                  new RelayMeasurements.Requests("vm1", "read", durations(20_000, 2_000), 7, 4096)),
+              durations(1_500_000_000L)));
 
   private static final String AGENT =
       Metrics.of(
@@ -55,7 +60,18 @@ class MetricsTest {
               "1.0",
               false,
               "no libvirtd",
-              List.of(new DomainStatus("vm", new UUID(1, 1), "running", List.of("vm1"), 3, null))));
+              List.of(new DomainStatus("vm", new UUID(1, 1), "running", List.of("vm1"), 3, null))),
+          new AgentMeasurements(
+              List.of(new AgentMeasurements.HookCalls("migrate", durations(1_000_000), 5)),
+              durations(3_000_000)));
+
+  private static Histogram durations(long... nanos) {
+    Histogram histogram = new Histogram();
+    for (long each : nanos) {
+      histogram.observe(each);
+    }
+    return histogram;
+  }
 
   private static VolumeStatus volume(
       String name, VolumeState state, FetchStatus fetch, String failure) {
@@ -92,17 +108,37 @@ class MetricsTest {
             "vmferry_volume_waiting{volume=\"vm1\"} 1",
             "vmferry_volume_failed{volume=\"vm2\"} 1",
             "vmferry_replica_stale_bytes{volume=\"vm1\",node=\"host-a\"} 40",
-            "vmferry_fetch_received_bytes_total{volume=\"vm1\",origin=\"host-a\",reason=\"demand\"} 11",
-            "vmferry_fetch_received_bytes_total{volume=\"vm1\",origin=\"host-a\",reason=\"background\"} 22",
+            "vmferry_fetch_received_bytes_total{volume=\"vm1\",origin=\"host-a\",reason=\"demand\"}"
+                + " 11",
+            "vmferry_fetch_received_bytes_total{volume=\"vm1\",origin=\"host-a\",reason=\"background\"}"
+                + " 22",
             "vmferry_fetch_spared_bytes_total{volume=\"vm1\",origin=\"host-a\",reason=\"hole\"} 33",
-            "vmferry_fetch_spared_bytes_total{volume=\"vm1\",origin=\"host-a\",reason=\"overwritten\"} 44",
+            "vmferry_fetch_spared_bytes_total{volume=\"vm1\",origin=\"host-a\",reason=\"overwritten\"}"
+                + " 44",
             "vmferry_fetch_remaining_seconds{volume=\"vm1\",origin=\"host-a\"} 30",
             "vmferry_peer_up{peer=\"host-a\"} 1",
             "vmferry_peer_down{peer=\"host-c\"} 1",
             "vmferry_peer_round_trip_seconds{peer=\"host-a\"} 0.0205",
-            "vmferry_copy_rate_limit_bytes_per_second 1000");
+            "vmferry_copy_rate_limit_bytes_per_second 1000",
+            "vmferry_request_duration_seconds_bucket{volume=\"vm1\",operation=\"read\",le=\"1.6384E-5\"}"
+                + " 1",
+            "vmferry_request_duration_seconds_bucket{volume=\"vm1\",operation=\"read\",le=\"6.5536E-5\"}"
+                + " 2",
+            "vmferry_request_duration_seconds_bucket{volume=\"vm1\",operation=\"read\",le=\"+Inf\"}"
+                + " 2",
+            "vmferry_request_duration_seconds_sum{volume=\"vm1\",operation=\"read\"} 2.2E-5",
+            "vmferry_request_duration_seconds_count{volume=\"vm1\",operation=\"read\"} 2",
+            "vmferry_request_errors_total{volume=\"vm1\",operation=\"read\"} 7",
+            "vmferry_request_bytes_total{volume=\"vm1\",operation=\"read\"} 4096",
+            "vmferry_takeover_wait_seconds_sum 1.5",
+            "vmferry_takeover_wait_seconds_bucket{le=\"+Inf\"} 1");
     assertThat(AGENT.lines())
-        .contains("vmferry_libvirt_up 0", "vmferry_domain_migration_phase{domain=\"vm\"} 3");
+        .contains(
+            "vmferry_libvirt_up 0",
+            "vmferry_domain_migration_phase{domain=\"vm\"} 3",
+            "vmferry_hook_duration_seconds_count{operation=\"migrate\"} 1",
+            "vmferry_hook_refusals_total{operation=\"migrate\"} 5",
+            "vmferry_domain_takeover_seconds_sum 0.003");
   }
 
   @Test
@@ -114,7 +150,7 @@ class MetricsTest {
             List.of(volume("v", VolumeState.FETCHING, fetch(null), null)),
             List.of(),
             null);
-    assertThat(Metrics.of(status))
+    assertThat(Metrics.of(status, new RelayMeasurements(List.of(), new Histogram())))
         .doesNotContain("vmferry_fetch_remaining_seconds{", "vmferry_peer_up{")
         .contains("vmferry_copy_rate_limit_bytes_per_second 0\n");
   }
@@ -122,7 +158,8 @@ class MetricsTest {
   @Test
   void labelsAreEscaped() {
     AgentStatus status = new AgentStatus("a\"b\\c\nd", "1", true, null, List.of());
-    assertThat(Metrics.of(status)).contains("vmferry_agent_info{node=\"a\\\"b\\\\c\\nd\",");
+    assertThat(Metrics.of(status, new AgentMeasurements(List.of(), new Histogram())))
+        .contains("vmferry_agent_info{node=\"a\\\"b\\\\c\\nd\",");
   }
 
   /** What `promtool check metrics` asks for. */
@@ -145,7 +182,10 @@ class MetricsTest {
         } else {
           Matcher matcher = SAMPLE.matcher(line);
           assertThat(matcher.matches()).as(line).isTrue();
-          assertThat(matcher.group(1)).isEqualTo(family);
+          String name = matcher.group(1);
+          assertThat(type.equals("histogram") ? name.replaceFirst(HISTOGRAM_PARTS, "") : name)
+              .isEqualTo(family);
+          assertThat(line.contains("le=\"")).isEqualTo(name.endsWith("_bucket"));
           assertThat(series.add(line.replaceFirst(" [^ ]+$", ""))).as("once: " + line).isTrue();
         }
       }
@@ -175,10 +215,16 @@ class MetricsTest {
     Matcher names = Pattern.compile("vmferry_[a-z_]+").matcher(Files.readString(DASHBOARD));
     Set<String> asked = new TreeSet<>();
     while (names.find()) {
-      asked.add(names.group());
+      asked.add(family(names.group()));
     }
     assertThat(asked).hasSizeGreaterThan(10);
     assertThat(exposed().keySet()).containsAll(asked);
+  }
+
+  /** A histogram is documented once, not by its parts. */
+  private static String family(String name) {
+    String whole = name.replaceFirst(HISTOGRAM_PARTS, "");
+    return (RELAY + AGENT).contains("# TYPE " + whole + " histogram\n") ? whole : name;
   }
 
   private static Map<String, Set<String>> exposed() {
@@ -189,10 +235,12 @@ class MetricsTest {
         .forEach(
             line -> {
               Set<String> labels =
-                  found.computeIfAbsent(line.split("[{ ]", -1)[0], name -> new TreeSet<>());
+                  found.computeIfAbsent(family(line.split("[{ ]", -1)[0]), n -> new TreeSet<>());
               Matcher label = LABEL.matcher(line);
               while (label.find()) {
-                labels.add(label.group(1));
+                if (!label.group(1).equals("le")) {
+                  labels.add(label.group(1));
+                }
               }
             });
     return found;

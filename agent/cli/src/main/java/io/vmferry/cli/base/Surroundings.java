@@ -16,6 +16,7 @@ import java.util.Map;
  * @param pause waits
  * @param processes other programs
  * @param interrupts what to undo at Ctrl-C
+ * @param root where the host's own folders are, such as {@code etc} and {@code sys}
  */
 public record Surroundings(
     Map<String, String> environment,
@@ -23,7 +24,8 @@ public record Surroundings(
     Clock clock,
     Pause pause,
     Processes processes,
-    Interrupts interrupts) {
+    Interrupts interrupts,
+    Path root) {
 
   /** Waits between two looks at something. */
   @FunctionalInterface
@@ -57,7 +59,8 @@ public record Surroundings(
         Clock.systemUTC(),
         Thread::sleep,
         new SystemProcesses(),
-        Surroundings::atShutdown);
+        Surroundings::atShutdown,
+        Path.of("/"));
   }
 
   /** Whether lines may be overwritten: a terminal, and not one that says it can't. */

@@ -3,6 +3,7 @@ package io.vmferry.cli.doctor;
 
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.pki.Pem;
+import io.vmferry.cli.text.Finding;
 import io.vmferry.config.Config;
 import java.io.IOException;
 import java.nio.file.Files;
@@ -28,7 +29,7 @@ final class CertificateCheck {
   private static final String WHY = "no peer will talk to this node, so no volume comes or goes";
 
   /** Before the end: time to issue and copy new ones. */
-  private static final Duration RENEWAL_TIME = Duration.ofDays(30);
+  static final Duration RENEWAL_TIME = Duration.ofDays(30);
 
   private final Config config;
   private final Clock clock;
@@ -63,7 +64,7 @@ final class CertificateCheck {
               "of "
                   + config.node()
                   + ", valid until "
-                  + date(certificate.getNotAfter().toInstant())));
+                  + until(clock.instant(), certificate.getNotAfter().toInstant())));
     }
     return findings;
   }
@@ -159,7 +160,7 @@ final class CertificateCheck {
       findings.add(Finding.fail(SUBJECT, what + " ended on " + date(end), WHY, mend));
     } else if (now.plus(RENEWAL_TIME).isAfter(end)) {
       findings.add(
-          Finding.warn(SUBJECT, what + " ends on " + date(end), "from then on " + WHY, mend));
+          Finding.warn(SUBJECT, what + " ends on " + until(now, end), "from then on " + WHY, mend));
     }
   }
 
@@ -184,7 +185,12 @@ final class CertificateCheck {
     }
   }
 
-  private static String date(Instant instant) {
+  /** A date to come, and how far away it is. */
+  static String until(Instant now, Instant end) {
+    return date(end) + ", in " + Duration.between(now, end).toDays() + " days";
+  }
+
+  static String date(Instant instant) {
     return instant.atZone(ZoneOffset.UTC).toLocalDate().toString();
   }
 }

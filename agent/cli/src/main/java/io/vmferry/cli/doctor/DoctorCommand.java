@@ -1,10 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.cli.doctor;
 
+import io.vmferry.api.AgentStatus;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.ConfiguredCommand;
+import io.vmferry.cli.base.Processes;
 import io.vmferry.cli.base.Surroundings;
+import io.vmferry.cli.base.Virsh;
+import io.vmferry.cli.text.Finding;
 import io.vmferry.config.Config;
 import io.vmferry.config.ConfigException;
 import java.nio.file.Path;
@@ -18,7 +22,9 @@ import picocli.CommandLine.Option;
 @Command(
     name = "doctor",
     description = {
-      "Check this node: configuration, certificates, relay, agent, libvirt, hook, peers, space.",
+      "Check this node: configuration, certificates, relay, volumes, the way to each peer and",
+      "back, agent, libvirt, hook, disks of domains, QEMU's access to the socket, AppArmor,",
+      "SELinux, space.",
       "Exit status 1 if something is broken; a warning is none."
     })
 public final class DoctorCommand extends ConfiguredCommand {
@@ -36,9 +42,9 @@ public final class DoctorCommand extends ConfiguredCommand {
   @Override
   public Integer call() {
     List<Finding> findings = examine();
-    findings.forEach(this::print);
+    findings.forEach(finding -> finding.print(out()));
     out().flush();
-    return findings.stream().anyMatch(f -> f.level() == Finding.Level.FAIL) ? FAILED : OK;
+    return Finding.anyFails(findings) ? FAILED : OK;
   }
 
   private List<Finding> examine() {
@@ -58,20 +64,19 @@ public final class DoctorCommand extends ConfiguredCommand {
     findings.add(Finding.ok("config", configFile() + ", node " + config.node()));
     findings.addAll(new CertificateCheck(config, surroundings().clock()).run());
     ProcessCheck processes = new ProcessCheck(config);
-    Optional<RelayStatus> relay = processes.relay(findings);
-    findings.addAll(processes.agent());
-    HostCheck host = new HostCheck(config, surroundings().processes(), hook);
-    findings.add(host.hook());
+    Processes programs = surroundings().processes();
+    Optional<RelayStatus> relay =
+        processes.relay(new PeerCheck(config, surroundings().clock()), findings);
+    Optional<AgentStatus> agent = processes.agent(findings);
+    if (agent.filter(AgentStatus::libvirtUp).isPresent()) {
+      Virsh virsh = new Virsh(programs, config.libvirtUri());
+      findings.addAll(new DomainsCheck(config, virsh).run(agent.get()));
+    }
+    findings.add(new HookCheck(programs, hook).run());
+    findings.addAll(new GuestAccessCheck(config, programs, surroundings().root()).run());
+    HostCheck host = new HostCheck(config, programs);
     findings.add(host.space(relay));
     findings.add(host.qemuImg());
     return findings;
-  }
-
-  private void print(Finding finding) {
-    out().printf("%-4s  %-12s  %s%n", finding.level().label(), finding.subject(), finding.text());
-    if (finding.why() != null) {
-      out().printf("%20swhy:  %s%n", "", finding.why());
-      out().printf("%20smend: %s%n", "", finding.mend());
-    }
   }
 }

@@ -4,6 +4,7 @@ package io.vmferry.cli.doctor;
 import io.vmferry.api.RelayStatus;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.Processes;
+import io.vmferry.cli.text.Finding;
 import io.vmferry.config.ByteSize;
 import io.vmferry.config.Config;
 import java.io.IOException;
@@ -12,43 +13,17 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Optional;
 
-/** What the host must have besides vmferry: the hook, space, qemu-img. */
+/** What the host must have besides vmferry and libvirt: space, qemu-img. */
 final class HostCheck {
   /** Bytes. Below this a single guest can fill the disk between two looks at it. */
   private static final long LEAST_FREE = 1L << 30;
 
   private final Config config;
   private final Processes processes;
-  private final Path hook;
 
-  /**
-   * A check of this host.
-   *
-   * @param hook where libvirt looks for the hook script
-   */
-  HostCheck(Config config, Processes processes, Path hook) {
+  HostCheck(Config config, Processes processes) {
     this.config = config;
     this.processes = processes;
-    this.hook = hook;
-  }
-
-  Finding hook() {
-    String why = "a guest would arrive before its volumes: the migration fails";
-    if (!Files.exists(hook)) {
-      return Finding.fail(
-          "hook",
-          hook + " does not exist",
-          why,
-          "reinstall the package, then: systemctl reload libvirtd");
-    }
-    if (!Files.isExecutable(hook)) {
-      return Finding.fail(
-          "hook",
-          hook + " is not executable",
-          why,
-          "chmod 755 " + hook + " && systemctl reload libvirtd");
-    }
-    return Finding.ok("hook", hook.toString());
   }
 
   /**

@@ -6,8 +6,8 @@ import io.vmferry.api.AgentStatus;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.RelayClient;
 import io.vmferry.api.RelayStatus;
-import io.vmferry.api.RelayStatus.PeerStatus;
 import io.vmferry.api.VolumeStatus;
+import io.vmferry.cli.text.Finding;
 import io.vmferry.config.Config;
 import java.util.ArrayList;
 import java.util.List;
@@ -15,7 +15,7 @@ import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
 
-/** Whether relay and agent answer, and what they say of volumes, peers and libvirt. */
+/** Whether relay and agent answer, and what they say of volumes and libvirt. */
 final class ProcessCheck {
   private static final String RELAY = "relay";
   private static final String AGENT = "agent";
@@ -30,15 +30,16 @@ final class ProcessCheck {
   /**
    * Asks the relay.
    *
+   * @param peers looks at its peers
    * @param findings what is found is added here
    * @return what it says, if it says anything
    */
-  Optional<RelayStatus> relay(List<Finding> findings) {
+  Optional<RelayStatus> relay(PeerCheck peers, List<Finding> findings) {
     try (RelayClient client = new RelayClient(config.paths().relaySocket())) {
       RelayStatus status = await(client.status());
       findings.add(name(RELAY, status.node(), status.version(), "systemctl restart vmferry-relay"));
       findings.addAll(volumes(status.volumes()));
-      findings.addAll(peers(status.peers()));
+      findings.addAll(peers.run(client, status.peers()));
       return Optional.of(status);
     } catch (ProblemException e) {
       findings.add(
@@ -51,11 +52,10 @@ final class ProcessCheck {
     }
   }
 
-  /** Asks the agent. */
-  List<Finding> agent() {
+  /** The same for the agent. */
+  Optional<AgentStatus> agent(List<Finding> findings) {
     try (AgentClient client = new AgentClient(config.paths().agentSocket())) {
       AgentStatus status = await(client.status());
-      List<Finding> findings = new ArrayList<>();
       findings.add(name(AGENT, status.node(), status.version(), "systemctl restart vmferry-agent"));
       findings.add(
           status.libvirtUp()
@@ -65,14 +65,15 @@ final class ProcessCheck {
                   config.libvirtUri() + " is not connected: " + status.problem(),
                   "the agent can't tell whether a guest runs here, so takeovers wait",
                   "systemctl start libvirtd"));
-      return findings;
+      return Optional.of(status);
     } catch (ProblemException e) {
-      return List.of(
+      findings.add(
           Finding.fail(
               AGENT,
               e.getMessage(),
               "no guest with vmferry disks can arrive, and takeovers from here wait",
               "systemctl start vmferry-agent"));
+      return Optional.empty();
     }
   }
 
@@ -108,34 +109,7 @@ final class ProcessCheck {
     return findings;
   }
 
-  private static List<Finding> peers(List<PeerStatus> peers) {
-    if (peers.isEmpty()) {
-      return List.of(
-          Finding.warn(
-              "peers",
-              "none are configured",
-              "no volume can come or go",
-              "name the other nodes under `peers` in the configuration of every node"));
-    }
-    List<Finding> findings = new ArrayList<>();
-    for (PeerStatus peer : peers) {
-      findings.add(
-          peer.problem() == null
-              ? Finding.ok("peer", peer.node() + " at " + peer.address() + state(peer))
-              : Finding.fail(
-                  "peer",
-                  peer.node() + " at " + peer.address() + ": " + peer.problem(),
-                  "volumes that are fetched from there stand still, and none can come or go",
-                  "on " + peer.node() + ": vmferry doctor"));
-    }
-    return findings;
-  }
-
-  private static String state(PeerStatus peer) {
-    return peer.up() ? " is connected" : " is not needed now";
-  }
-
-  private static <T> T await(CompletableFuture<T> answer) {
+  static <T> T await(CompletableFuture<T> answer) {
     try {
       return answer.join();
     } catch (CompletionException e) {

@@ -11,7 +11,10 @@ import io.vmferry.cli.base.Version;
 import io.vmferry.config.Config;
 import io.vmferry.config.ConfigException;
 import io.vmferry.config.LogLevel;
+import io.vmferry.config.RunningConfig;
 import java.io.IOException;
+import java.util.Locale;
+import java.util.Optional;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -34,7 +37,7 @@ abstract class ProcessCommand extends ConfiguredCommand {
    * @param manager who started the process
    * @throws IOException if it can't start
    */
-  abstract void run(Config config, String version, ServiceManager manager)
+  abstract void run(RunningConfig config, String version, ServiceManager manager)
       throws IOException, InterruptedException;
 
   @Override
@@ -47,13 +50,39 @@ abstract class ProcessCommand extends ConfiguredCommand {
       return NOT_CONFIGURED;
     }
     setLevel(config.logLevel());
+    RunningConfig running = new RunningConfig(config, () -> Config.load(configFile()));
+    running.add(new LogLevelPart(config.logLevel()));
     ServiceManager manager =
         ServiceManager.of(surroundings().environment(), ProcessHandle.current().pid());
     try {
-      run(config, Version.text(), manager);
+      run(running, Version.text(), manager);
       return OK;
     } catch (IOException e) {
       throw new CommandFailure(CommandFailure.reason(e), e);
+    }
+  }
+
+  /** The log's level follows the file. */
+  private static final class LogLevelPart implements RunningConfig.Part {
+    private LogLevel level;
+
+    LogLevelPart(LogLevel level) {
+      this.level = level;
+    }
+
+    @Override
+    public Optional<RunningConfig.Change> prepare(Config newer) {
+      LogLevel wanted = newer.logLevel();
+      if (wanted == level) {
+        return Optional.empty();
+      }
+      return Optional.of(
+          new RunningConfig.Change(
+              "log.level: " + wanted.name().toLowerCase(Locale.ROOT),
+              () -> {
+                level = wanted;
+                setLevel(wanted);
+              }));
     }
   }
 

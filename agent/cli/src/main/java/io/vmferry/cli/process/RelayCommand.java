@@ -3,7 +3,7 @@ package io.vmferry.cli.process;
 
 import io.vmferry.api.service.ServiceManager;
 import io.vmferry.cli.base.Surroundings;
-import io.vmferry.config.Config;
+import io.vmferry.config.RunningConfig;
 import io.vmferry.relay.RelayProcess;
 import java.io.IOException;
 import picocli.CommandLine.Command;
@@ -21,7 +21,7 @@ public final class RelayCommand extends ProcessCommand {
   }
 
   @Override
-  void run(Config config, String version, ServiceManager manager)
+  void run(RunningConfig config, String version, ServiceManager manager)
       throws IOException, InterruptedException {
     RelayProcess.run(config, version, manager);
   }

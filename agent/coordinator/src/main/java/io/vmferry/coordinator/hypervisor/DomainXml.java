@@ -20,8 +20,17 @@ import javax.xml.stream.XMLStreamReader;
  * @param disks its vmferry disks in document order; a volume that is only the mirror of a running
  *     block copy, or part of a backing chain, counts because QEMU has it open as well
  * @param owner node that the metadata names as owner of the volumes, null if none
+ * @param failing target names of those vmferry disks that let the guest see an I/O error, because
+ *     not both policies are {@code stop}
+ * @param others target names of all other disks that have something in them
  */
-public record DomainXml(UUID uuid, String name, List<VmferryDisk> disks, String owner) {
+public record DomainXml(
+    UUID uuid,
+    String name,
+    List<VmferryDisk> disks,
+    String owner,
+    List<String> failing,
+    List<String> others) {
 
   /** Namespace of the metadata element. */
   public static final String NAMESPACE = "https://vmferry.io/xmlns/domain/1";
@@ -31,6 +40,8 @@ public record DomainXml(UUID uuid, String name, List<VmferryDisk> disks, String 
 
   public DomainXml {
     disks = List.copyOf(disks);
+    failing = List.copyOf(failing);
+    others = List.copyOf(others);
   }
 
   /** The XML can't be used. The message is one sentence for people. */
@@ -90,7 +101,11 @@ public record DomainXml(UUID uuid, String name, List<VmferryDisk> disks, String 
     private final String nbdSocket;
     private final Deque<String> path = new ArrayDeque<>();
     private final List<VmferryDisk> disks = new ArrayList<>();
+    private final List<String> failing = new ArrayList<>();
+    private final List<String> others = new ArrayList<>();
     private final List<String> diskVolumes = new ArrayList<>();
+    private boolean stops;
+    private boolean filled;
     private UUID uuid;
     private String name;
     private String owner;
@@ -116,7 +131,7 @@ public record DomainXml(UUID uuid, String name, List<VmferryDisk> disks, String 
       if (uuid == null || name == null) {
         throw new XMLStreamException("it names no domain, or one without a UUID");
       }
-      return new DomainXml(uuid, name, disks, owner);
+      return new DomainXml(uuid, name, disks, owner, failing, others);
     }
 
     private void start() {
@@ -129,9 +144,17 @@ public record DomainXml(UUID uuid, String name, List<VmferryDisk> disks, String 
       } else if (here.equals(DISK)) {
         diskVolumes.clear();
         target = null;
+        stops = false;
+        filled = false;
       } else if (here.equals(DISK + "/target")) {
         target = attribute("dev");
+      } else if (here.equals(DISK + "/driver")) {
+        // What is said of errors holds for those of reads, unless that is said as well.
+        String ofReads = attribute("rerror_policy");
+        stops =
+            "stop".equals(attribute("error_policy")) && (ofReads == null || ofReads.equals("stop"));
       } else if (here.startsWith(DISK + "/") && here.endsWith("/source")) {
+        filled = true;
         nbdExport = "nbd".equals(attribute("protocol")) ? attribute("name") : null;
       } else if (here.startsWith(DISK + "/") && here.endsWith("/source/host")) {
         boolean ours =
@@ -145,6 +168,11 @@ public record DomainXml(UUID uuid, String name, List<VmferryDisk> disks, String 
     private void end() {
       if (path.pop().equals(DISK)) {
         diskVolumes.forEach(volume -> disks.add(new VmferryDisk(volume, target)));
+        if (diskVolumes.isEmpty() && filled) {
+          others.add(target);
+        } else if (!diskVolumes.isEmpty() && !stops) {
+          failing.add(target);
+        }
       }
     }
 

@@ -78,6 +78,32 @@ class DomainXmlTest {
         .containsExactly(new VmferryDisk("v", "vda"));
   }
 
+  private static String diskWith(String driver, String target) {
+    return nbdDisk("v", SOCKET, target).replace("<driver name='qemu'/>", driver);
+  }
+
+  @Test
+  void namesTheDisksThatLetTheGuestSeeErrors() throws Exception {
+    String disks =
+        nbdDisk("v", SOCKET, "vda")
+            + diskWith("<driver error_policy='stop'/>", "vdb")
+            + diskWith("<driver error_policy='stop' rerror_policy='stop'/>", "vdc")
+            + diskWith("<driver error_policy='stop' rerror_policy='report'/>", "vdd")
+            + diskWith("<driver error_policy='enospace' rerror_policy='stop'/>", "vde");
+    assertThat(DomainXml.parse(domain(disks), SOCKET).failing())
+        .containsExactly("vda", "vdd", "vde");
+  }
+
+  @Test
+  void namesOtherDisksThatHaveSomethingInThem() throws Exception {
+    String disks =
+        "<disk type='file'><source file='/x.img'/><target dev='vda'/></disk>"
+            + nbdDisk("v", SOCKET, "vdb")
+            + "<disk type='file' device='cdrom'><target dev='sda'/></disk>"
+            + "<disk type='file' device='cdrom'><source file='/x.iso'/><target dev='sdb'/></disk>";
+    assertThat(DomainXml.parse(domain(disks), SOCKET).others()).containsExactly("vda", "sdb");
+  }
+
   @Test
   void countsTheMirrorOfABlockCopy() throws Exception {
     String disk =

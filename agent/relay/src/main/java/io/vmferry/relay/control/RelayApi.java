@@ -10,9 +10,12 @@ import com.linecorp.armeria.server.annotation.Get;
 import com.linecorp.armeria.server.annotation.Param;
 import com.linecorp.armeria.server.annotation.Post;
 import com.linecorp.armeria.server.annotation.Put;
+import io.vmferry.api.AttachCheck;
 import io.vmferry.api.AttachStandby;
+import io.vmferry.api.CheckAttach;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.PeerClients;
+import io.vmferry.api.PeerProbe;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.PromoteVolume;
@@ -22,11 +25,14 @@ import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.metrics.Metrics;
+import io.vmferry.api.metrics.RelayMeasurements;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.PeerProbes;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
@@ -35,6 +41,7 @@ import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.Volumes;
 import java.time.Duration;
 import java.util.List;
+import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
@@ -50,12 +57,15 @@ public final class RelayApi {
   private final Volumes volumes;
   private final Peers peers;
   private final Attacher attacher;
+  private final AttachChecks checks;
+  private final PeerProbes probes;
   private final StandbyHandover handover;
   private final Departures departures;
   private final ClientsAtPeers clientsAtPeers;
   private final Promotion promotion;
   private final RateLimit limit;
   private final Timeline timeline;
+  private final TakeoverWaits takeoverWaits;
 
   public RelayApi(
       String version,
@@ -63,45 +73,67 @@ public final class RelayApi {
       Volumes volumes,
       Peers peers,
       Attacher attacher,
+      AttachChecks checks,
+      PeerProbes probes,
       StandbyHandover handover,
       Departures departures,
       Promotion promotion,
       RateLimit limit,
-      Timeline timeline) {
+      Timeline timeline,
+      TakeoverWaits takeoverWaits) {
     this.version = version;
     this.loop = loop;
     this.volumes = volumes;
     this.peers = peers;
     this.attacher = attacher;
+    this.checks = checks;
+    this.probes = probes;
     this.handover = handover;
     this.departures = departures;
     this.clientsAtPeers = new ClientsAtPeers(peers, loop);
     this.promotion = promotion;
     this.limit = limit;
     this.timeline = timeline;
+    this.takeoverWaits = takeoverWaits;
   }
 
   @Get("/v1/status")
   public CompletableFuture<RelayStatus> status() {
-    return onLoop(
-        () ->
-            CompletableFuture.completedFuture(
-                new RelayStatus(
-                    peers.self(),
-                    version,
-                    volumes.status(),
-                    peers.links().stream().map(RelayApi::peerStatus).toList(),
-                    limit.get())));
+    return onLoop(() -> CompletableFuture.completedFuture(statusNow()));
+  }
+
+  private RelayStatus statusNow() {
+    return new RelayStatus(
+        peers.self(),
+        version,
+        volumes.status(),
+        peers.links().stream().map(RelayApi::peerStatus).toList(),
+        limit.get());
   }
 
   /** For Prometheus. */
   @Get("/metrics")
   public CompletableFuture<HttpResponse> metrics() {
-    return status()
+    return metricsText()
         .thenApply(
-            now ->
-                HttpResponse.of(
-                    HttpStatus.OK, MediaType.parse(Metrics.CONTENT_TYPE), Metrics.of(now)));
+            text -> HttpResponse.of(HttpStatus.OK, MediaType.parse(Metrics.CONTENT_TYPE), text));
+  }
+
+  /**
+   * The same without HTTP. Status and measurements are of one moment; the text is made elsewhere.
+   */
+  public CompletableFuture<String> metricsText() {
+    return onLoop(
+            () ->
+                CompletableFuture.completedFuture(
+                    Map.entry(
+                        statusNow(),
+                        new RelayMeasurements(
+                            volumes.all().stream()
+                                .flatMap(volume -> volume.requestsMeasured().stream())
+                                .toList(),
+                            takeoverWaits.measured()))))
+        .thenApplyAsync(now -> Metrics.of(now.getKey(), now.getValue()));
   }
 
   private static RelayStatus.PeerStatus peerStatus(PeerLink link) {
@@ -153,6 +185,18 @@ public final class RelayApi {
   @Post("/v1/standbys")
   public CompletableFuture<Void> attach(AttachStandby request) {
     return onLoop(() -> attacher.attach(request));
+  }
+
+  /** Whether a peer would attach them. */
+  @Post("/v1/attach-checks")
+  public CompletableFuture<AttachCheck> check(CheckAttach request) {
+    return onLoop(() -> checks.ask(request));
+  }
+
+  /** The way to a peer and back. */
+  @Get("/v1/peers/{node}/probe")
+  public CompletableFuture<PeerProbe> probe(@Param String node) {
+    return onLoop(() -> probes.probe(node));
   }
 
   @Delete("/v1/standbys/{domain}")

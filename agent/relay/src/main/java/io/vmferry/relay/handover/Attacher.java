@@ -13,6 +13,7 @@ import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Replica;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeName;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
@@ -22,6 +23,7 @@ import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -61,16 +63,6 @@ public final class Attacher {
    * @return fails with a ProblemException that says why the domain can't run here
    */
   public CompletableFuture<Void> attach(AttachStandby request) {
-    request.volumes().forEach(VolumeName::check);
-    for (String name : request.volumes()) {
-      if (volumes.broken(name) != null) {
-        throw new ProblemException(Problem.Code.INTERNAL, volumes.broken(name));
-      }
-      Volume here = volumes.byName(name);
-      if (here != null && here.isForked()) {
-        throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
-      }
-    }
     return look(request, LOOKS);
   }
 
@@ -91,23 +83,88 @@ public final class Attacher {
             });
   }
 
+  private CompletableFuture<Void> lookOnce(AttachStandby request) {
+    return ownersOf(request)
+        .thenCompose(
+            owned ->
+                owned.isEmpty()
+                    ? CompletableFuture.completedFuture(null)
+                    : space.check(owned).thenCompose(ok -> attachAll(owned, request.domain())))
+        // Not before: a volume here that only has the name of the one wanted is none of its.
+        .thenRun(() -> noteDomain(request));
+  }
+
+  /**
+   * What {@link #attach} would refuse, a sentence each: the same questions and the same answers, up
+   * to where a replica would be made. Unlike it, it goes on after the first one, volume by volume,
+   * and looks once.
+   *
+   * @return never fails with a ProblemException
+   */
+  public CompletableFuture<List<String>> check(AttachStandby request) {
+    List<String> problems = new ArrayList<>();
+    List<Found> owned = new ArrayList<>();
+    CompletableFuture<Void> chain = CompletableFuture.completedFuture(null);
+    for (String name : request.volumes().stream().distinct().toList()) {
+      AttachStandby one = new AttachStandby(request.domain(), List.of(name), request.owner());
+      chain =
+          chain.thenCompose(
+              done -> collect(problems, () -> ownersOf(one).thenAccept(owned::addAll)));
+    }
+    return chain
+        .thenCompose(done -> collect(problems, () -> space.check(owned)))
+        .thenApply(done -> problems);
+  }
+
+  /** Runs a step; what it refuses becomes one of the problems. */
+  private static CompletableFuture<Void> collect(
+      List<String> problems, Supplier<CompletableFuture<Void>> step) {
+    // Composed, because a step may throw as well as fail.
+    return CompletableFuture.completedFuture(null)
+        .thenCompose(now -> step.get())
+        .exceptionally(
+            error -> {
+              Throwable cause = cause(error);
+              if (cause instanceof ProblemException || cause instanceof ChangingHandsException) {
+                problems.add(cause.getMessage());
+                return null;
+              }
+              throw new CompletionException(cause);
+            });
+  }
+
   private static Throwable cause(Throwable error) {
     return error instanceof CompletionException ? error.getCause() : error;
   }
 
-  private CompletableFuture<Void> lookOnce(AttachStandby request) {
+  /**
+   * The owners to attach to, of all volumes that aren't rightly served here already. Changes
+   * nothing.
+   *
+   * @throws ProblemException if a name or the replica here is in the way; else the future fails
+   */
+  private CompletableFuture<List<Found>> ownersOf(AttachStandby request) {
+    request.volumes().forEach(VolumeName::check);
+    for (String name : request.volumes()) {
+      if (volumes.broken(name) != null) {
+        throw new ProblemException(Problem.Code.INTERNAL, volumes.broken(name));
+      }
+      Volume here = volumes.byName(name);
+      if (here != null && here.isForked()) {
+        throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
+      }
+    }
     List<String> wanted =
         request.volumes().stream()
             .distinct()
             .filter(name -> owners.mustAsk(name, request.owner()))
             .toList();
     if (wanted.isEmpty()) {
-      noteDomain(request);
-      return CompletableFuture.completedFuture(null);
+      return CompletableFuture.completedFuture(List.of());
     }
     return owners
         .locate(wanted, request.owner())
-        .thenCompose(
+        .thenApply(
             answers -> {
               List<Found> owned = new ArrayList<>();
               for (String name : wanted) {
@@ -116,10 +173,8 @@ public final class Attacher {
                   owned.add(found);
                 }
               }
-              return space.check(owned).thenCompose(ok -> attachAll(owned, request.domain()));
-            })
-        // Not before: a volume here that only has the name of the one wanted is none of its.
-        .thenRun(() -> noteDomain(request));
+              return owned;
+            });
   }
 
   /** A guest that starts on volumes owned here: they move together from now on. */
@@ -167,10 +222,11 @@ public final class Attacher {
                         .drop(volume)
                         .exceptionally(
                             error -> {
-                              log.warn(
-                                  "volume {}: the standby could not be dropped: {}",
-                                  volume.record().name(),
-                                  error.getMessage());
+                              VolumeLog.about(log.atWarn(), volume.record())
+                                  .log(
+                                      "volume {}: the standby could not be dropped: {}",
+                                      volume.record().name(),
+                                      error.getMessage());
                               return null;
                             }))
             .toArray(CompletableFuture[]::new));

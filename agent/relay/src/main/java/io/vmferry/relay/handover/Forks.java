@@ -49,9 +49,7 @@ public final class Forks {
 
   /** Begins to ask. */
   public void start() {
-    for (PeerLink link : peers.links()) {
-      link.onUp(volumes.shared().loop(), () -> look(link));
-    }
+    peers.each(link -> link.onUp(volumes.shared().loop(), () -> look(link)));
     lookAgainAndAgain();
   }
 

@@ -30,7 +30,7 @@ record UnknownPeer(String node) implements PeerLink {
 
   @Override
   public String problem() {
-    return "node " + node + " is not among the peers in vmferry.yaml; add it and restart the relay";
+    return "node " + node + " is not among the peers in vmferry.yaml; add it and reload the relay";
   }
 
   @Override

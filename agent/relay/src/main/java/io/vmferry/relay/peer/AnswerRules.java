@@ -23,7 +23,8 @@ final class AnswerRules {
               : payloadProblem(answer, payloadBytes);
       // Its form is checked by who decodes it.
       case HEAT_MAP -> null;
-      case REFUSED, LOCATED, ATTACHED, DONE -> payloadProblem(answer, payloadBytes);
+      case REFUSED, LOCATED, ATTACHED, DONE, CHECKED_ATTACH, PROBED ->
+          payloadProblem(answer, payloadBytes);
       default -> answer.getBodyCase() + " isn't an answer";
     };
   }

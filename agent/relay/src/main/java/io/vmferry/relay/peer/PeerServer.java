@@ -8,6 +8,7 @@ import io.netty.channel.ChannelInitializer;
 import io.netty.channel.epoll.EpollServerSocketChannel;
 import io.netty.channel.group.ChannelGroup;
 import io.netty.channel.group.DefaultChannelGroup;
+import io.netty.util.AttributeKey;
 import io.netty.util.concurrent.Future;
 import io.netty.util.concurrent.GlobalEventExecutor;
 import java.io.IOException;
@@ -33,6 +34,9 @@ public final class PeerServer {
    * dozen peers that reconnect together fit; a flood of strangers costs no more than their memory.
    */
   static final int MAX_UNAUTHENTICATED = 128;
+
+  /** Of a connection whose hello was accepted: the peer's name. */
+  static final AttributeKey<String> NODE = AttributeKey.valueOf(PeerServer.class, "node");
 
   private final PeerSetup setup;
   private final Predicate<String> knownPeer;
@@ -101,6 +105,17 @@ public final class PeerServer {
    */
   public Future<Void> close() {
     return channels.close();
+  }
+
+  /** Ends the connections of nodes that were peers and are none any more. Doesn't block. */
+  public void closeStrangers() {
+    for (Channel channel : channels) {
+      String node = channel.attr(NODE).get();
+      if (node != null && !knownPeer.test(node)) {
+        LOG.warn("Closed a connection of node {}: it is no peer any more", node);
+        var unused = channel.close();
+      }
+    }
   }
 
   private void accept(Channel channel) {

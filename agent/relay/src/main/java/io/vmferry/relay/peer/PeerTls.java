@@ -13,6 +13,7 @@ import java.nio.file.Path;
 import java.security.PrivateKey;
 import java.security.cert.CertificateException;
 import java.security.cert.X509Certificate;
+import java.time.Instant;
 import java.util.List;
 import javax.net.ssl.SSLException;
 import org.slf4j.Logger;
@@ -22,7 +23,8 @@ import org.slf4j.LoggerFactory;
  * TLS between relays: version 1.3 only, both sides show a certificate of the same authority. There
  * is no check of host names: a node is its certificate's common name, wherever it is reached.
  *
- * <p>Immutable; read once. A renewed certificate is taken up by loading anew.
+ * <p>Thread-safe. A renewed certificate is loaded anew and taken over: connections that are made
+ * afterwards show it, and those that stand go on.
  */
 public final class PeerTls {
   private static final Logger LOG = LoggerFactory.getLogger(PeerTls.class);
@@ -34,14 +36,20 @@ public final class PeerTls {
    */
   static final long HANDSHAKE_TIMEOUT_MILLIS = 10_000;
 
-  private final String node;
-  private final SslContext server;
-  private final SslContext client;
+  /**
+   * What was read.
+   *
+   * @param files authorities, chain and key, to know whether they are still the same
+   */
+  private record Identity(
+      Instant validUntil, List<Object> files, SslContext server, SslContext client) {}
 
-  private PeerTls(String node, SslContext server, SslContext client) {
+  private final String node;
+  private volatile Identity identity;
+
+  private PeerTls(String node, Identity identity) {
     this.node = node;
-    this.server = server;
-    this.client = client;
+    this.identity = identity;
   }
 
   /**
@@ -85,7 +93,13 @@ public final class PeerTls {
               .protocols(TLS_1_3)
               .sslProvider(provider)
               .build();
-      return new PeerTls(node, server, client);
+      return new PeerTls(
+          node,
+          new Identity(
+              chain.get(0).getNotAfter().toInstant(),
+              List.of(authorities, chain, privateKey),
+              server,
+              client));
     } catch (CertificateException e) {
       throw new IOException(
           "certificate " + certificate + ": " + e.getMessage() + "; issue a new one", e);
@@ -100,12 +114,34 @@ public final class PeerTls {
     return node;
   }
 
+  /** When this node's certificate ends. */
+  public Instant validUntil() {
+    return identity.validUntil();
+  }
+
+  /** Whether both were read from files of the same content. */
+  public boolean sameAs(PeerTls other) {
+    return identity.files().equals(other.identity.files());
+  }
+
+  /**
+   * From now on as the other one, which is for the same node.
+   *
+   * @throws IllegalArgumentException if it is not
+   */
+  public void become(PeerTls renewed) {
+    if (!renewed.node.equals(node)) {
+      throw new IllegalArgumentException("a certificate of " + renewed.node + " for " + node);
+    }
+    identity = renewed.identity;
+  }
+
   SslHandler newServerHandler(ByteBufAllocator allocator) {
-    return withTimeout(server.newHandler(allocator));
+    return withTimeout(identity.server().newHandler(allocator));
   }
 
   SslHandler newClientHandler(ByteBufAllocator allocator) {
-    return withTimeout(client.newHandler(allocator));
+    return withTimeout(identity.client().newHandler(allocator));
   }
 
   private static SslHandler withTimeout(SslHandler handler) {

@@ -16,6 +16,9 @@ final class RequestRules {
   /** Bytes of a volume's UUID. */
   private static final int UUID_BYTES = 16;
 
+  /** Bytes: many times the largest packet; it travels back as well. */
+  private static final int MAX_PADDING = 64 * 1024;
+
   private RequestRules() {}
 
   /**
@@ -54,6 +57,9 @@ final class RequestRules {
       case COMPLETE -> onlyOnControl(control, uuidProblem(request.getComplete().getUuid()));
       case HOLES -> onlyOnControl(control, holesProblem(request.getHoles()));
       case HEAT -> onlyOnControl(control, uuidProblem(request.getHeat().getUuid()));
+      case CHECK_ATTACH ->
+          onlyOnControl(control, uuidProblem(request.getCheckAttach().getDomain()));
+      case PROBE -> onlyOnControl(control, paddingProblem(request.getProbe().getPadding().size()));
       case READ -> control ? "not on a CONTROL connection" : readProblem(request.getRead());
       default -> "not a request";
     };
@@ -61,6 +67,12 @@ final class RequestRules {
 
   private static String onlyOnControl(boolean control, String problem) {
     return control ? problem : "only on a CONTROL connection";
+  }
+
+  private static String paddingProblem(int bytes) {
+    return bytes <= MAX_PADDING
+        ? null
+        : "padding of " + bytes + " bytes, allowed are 0 to " + MAX_PADDING;
   }
 
   private static String takeoverProblem(Takeover takeover) {

@@ -117,6 +117,7 @@ final class ServerHandshake extends SimpleChannelInboundHandler<PeerFrame> {
   private void admit(ChannelHandlerContext ctx, Frame first) {
     decided = true;
     whenAdmitted.run();
+    ctx.channel().attr(PeerServer.NODE).set(certified);
     Role role = first.getHello().getRole();
     decoder.limits(FrameLimits.of(role));
     LOG.debug(

@@ -38,10 +38,12 @@ final class GuestRequest {
   /** ZERO: rather fail with ENOTSUP than wait for the network. */
   final boolean fast;
 
-  /** Where it stands in {@link OpenRequests}, which alone uses these. */
+  /** When it came; {@link OpenRequests} sets it. */
   long begun;
 
+  /** Where it stands in {@link OpenRequests}, which alone uses these. */
   GuestRequest older;
+
   GuestRequest newer;
 
   private final VolumeSession session;
@@ -91,7 +93,7 @@ final class GuestRequest {
 
   void succeed() {
     if (alive()) {
-      ended();
+      ended(false);
       reply.success();
     } else {
       drop();
@@ -99,7 +101,7 @@ final class GuestRequest {
   }
 
   void fail(NbdError error, String why) {
-    ended();
+    ended(true);
     reply.fail(error, why);
   }
 
@@ -110,8 +112,8 @@ final class GuestRequest {
     fail(NbdError.EIO, "the connection is gone");
   }
 
-  private void ended() {
-    session.ended(this);
+  private void ended(boolean failed) {
+    session.ended(this, failed);
     if (data != null) {
       data.release();
     }

@@ -4,6 +4,7 @@ package io.vmferry.relay.volume;
 import io.netty.buffer.ByteBuf;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
+import io.vmferry.api.metrics.RelayMeasurements;
 import io.vmferry.nbd.ExportInfo;
 import io.vmferry.nbd.NbdClient;
 import io.vmferry.nbd.NbdError;
@@ -87,6 +88,7 @@ public final class Volume implements NbdExport {
 
   private final Shared shared;
   private final OpenRequests openRequests;
+  private final RequestStats requestStats;
   private final BlockGrid grid;
   private final BlockFile file;
   private final LocalClients clients;
@@ -114,6 +116,7 @@ public final class Volume implements NbdExport {
   Volume(Shared shared, VolumeStorage.Replica replica) {
     this.shared = shared;
     this.openRequests = new OpenRequests(shared.loop());
+    this.requestStats = new RequestStats(shared.loop());
     this.record = replica.record();
     this.grid = new BlockGrid(record.size());
     this.file = replica.file();
@@ -154,6 +157,15 @@ public final class Volume implements NbdExport {
 
   OpenRequests openRequests() {
     return openRequests;
+  }
+
+  RequestStats requestStats() {
+    return requestStats;
+  }
+
+  /** What its guests asked for since this process began. */
+  public List<RelayMeasurements.Requests> requestsMeasured() {
+    return requestStats.measured(record.name());
   }
 
   void closed(LocalClients.Client client, boolean orderly) {
@@ -377,7 +389,7 @@ public final class Volume implements NbdExport {
               + " is stopped: "
               + error.getMessage()
               + "; check the disk, then restart the relay";
-      log.error("{}", failure);
+      VolumeLog.about(log.atError(), record).log("{}", failure);
       stopFetching();
       runAgain();
     }
@@ -553,7 +565,7 @@ public final class Volume implements NbdExport {
   private void logTransition(VolumeRecord to) {
     if (to.state() != record.state() || !to.epoch().equals(record.epoch())) {
       String what = record.state() + " " + record.epoch() + " -> " + to.state() + " " + to.epoch();
-      log.info("volume {}: {}", to.name(), what);
+      VolumeLog.about(log.atInfo(), to).log("volume {}: {}", to.name(), what);
       shared.events().changed(this, what);
     }
   }

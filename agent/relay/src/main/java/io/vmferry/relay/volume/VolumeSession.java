@@ -20,9 +20,12 @@ final class VolumeSession implements NbdSession {
     return closed;
   }
 
-  /** A request was answered or dropped. */
-  void ended(GuestRequest request) {
+  /** A request was answered, or dropped because the connection is gone. */
+  void ended(GuestRequest request, boolean failed) {
     volume.openRequests().end(request);
+    if (!closed) {
+      volume.requestStats().answered(request, failed);
+    }
   }
 
   @Override

@@ -71,6 +71,11 @@ final class Nodes {
     ways.forEach(way -> way.link().update(way.from() != node && way.to() != node));
   }
 
+  /** One direction only: the one can't ask the other any more. */
+  void cut(SimNode from, SimNode to) {
+    ways.forEach(way -> way.link().update(way.from() != from || way.to() != to));
+  }
+
   /** The host is gone, until {@link #revive}. */
   void kill(SimNode node) {
     node.kill();

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import com.google.protobuf.ByteString;
 import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Attached;
+import io.vmferry.relay.peer.wire.CheckAttach;
 import io.vmferry.relay.peer.wire.Complete;
 import io.vmferry.relay.peer.wire.Detach;
 import io.vmferry.relay.peer.wire.Done;
@@ -18,6 +19,7 @@ import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Locate;
 import io.vmferry.relay.peer.wire.Located;
 import io.vmferry.relay.peer.wire.Ping;
+import io.vmferry.relay.peer.wire.Probe;
 import io.vmferry.relay.peer.wire.Read;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Role;
@@ -43,7 +45,9 @@ class FrameRulesTest {
         request().setTakeover(takeover(UUID, EPOCH)).build(),
         request().setComplete(Complete.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build(),
         request().setHoles(Holes.newBuilder().setUuid(UUID).setMaxExtents(1)).build(),
-        request().setHeat(Heat.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build());
+        request().setHeat(Heat.newBuilder().setUuid(UUID).setEpoch(EPOCH)).build(),
+        request().setCheckAttach(CheckAttach.newBuilder().setDomain(UUID)).build(),
+        request().setProbe(Probe.newBuilder().setPadding(padding(65536))).build());
   }
 
   @ParameterizedTest
@@ -52,6 +56,16 @@ class FrameRulesTest {
     assertThat(RequestRules.refusal(Role.CONTROL, request, 0)).isNull();
     assertBad(Role.DEMAND, request, 0, "only on a CONTROL connection");
     assertBad(Role.BULK, request, 0, "only on a CONTROL connection");
+  }
+
+  private static ByteString padding(int bytes) {
+    return ByteString.copyFrom(new byte[bytes]);
+  }
+
+  @Test
+  void paddingHasALimit() {
+    Frame probe = request().setProbe(Probe.newBuilder().setPadding(padding(65537))).build();
+    assertBad(Role.CONTROL, probe, 0, "padding of 65537 bytes, allowed are 0 to 65536");
   }
 
   @Test
@@ -79,7 +93,8 @@ class FrameRulesTest {
         request().setTakeover(takeover(SHORT_UUID, EPOCH)).build(),
         request().setComplete(Complete.newBuilder().setUuid(SHORT_UUID)).build(),
         request().setHoles(Holes.newBuilder().setUuid(SHORT_UUID).setMaxExtents(1)).build(),
-        request().setHeat(Heat.newBuilder().setUuid(SHORT_UUID)).build());
+        request().setHeat(Heat.newBuilder().setUuid(SHORT_UUID)).build(),
+        request().setCheckAttach(CheckAttach.newBuilder().setDomain(SHORT_UUID)).build());
   }
 
   @ParameterizedTest

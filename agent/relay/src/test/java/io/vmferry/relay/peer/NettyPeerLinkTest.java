@@ -15,10 +15,13 @@ import io.vmferry.relay.peer.wire.Role;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.nio.file.Path;
+import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Queue;
 import java.util.Random;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
@@ -378,6 +381,43 @@ class NettyPeerLinkTest {
     RecordedAnswers answers = call(link, Role.CONTROL, TestFrames.locate());
     await().until(() -> !answers.ends().isEmpty());
     assertThat(answers.ends()).containsExactly(RecordedAnswers.GOOD_END);
+  }
+
+  @Test
+  void aNodeThatIsNoPeerAnyMoreLosesItsConnections() {
+    Set<String> known = ConcurrentHashMap.newKeySet();
+    known.add("a");
+    PeerServer server = new PeerServer(setup("b", tlsB), known::contains, service);
+    opened.add(() -> server.close().await(5, TimeUnit.SECONDS));
+    NettyPeerLink link = startedLink(listen(server, 0));
+    server.closeStrangers();
+    assertThat(log.with("no peer any more")).isEmpty();
+    known.clear();
+    server.closeStrangers();
+    await().until(() -> link.problem() != null && link.problem().contains("isn't among the peers"));
+    assertThat(log.with("no peer any more")).isNotEmpty();
+  }
+
+  @Test
+  void aRenewedCertificateIsShownToNewConnectionsOnly() throws Exception {
+    PeerTls mine = pki.issue("a").load();
+    PeerTls renewed = pki.issue("CN=a", Duration.ofDays(-1), Duration.ofDays(9)).load();
+    assertThat(mine.sameAs(renewed)).isFalse();
+    assertThat(mine.sameAs(mine)).isTrue();
+    InetSocketAddress address = serve(0);
+    NettyPeerLink link = new NettyPeerLink(setup("a", mine), "b", address, 1);
+    opened.add(link);
+    link.start();
+    await().until(link::up);
+    mine.become(renewed);
+    assertThat(mine.validUntil()).isEqualTo(renewed.validUntil());
+    assertThat(link.up()).isTrue();
+    NettyPeerLink later = new NettyPeerLink(setup("a", mine), "b", address, 1);
+    opened.add(later);
+    later.start();
+    await().until(later::up);
+    PeerTls other = pki.issue("c").load();
+    assertThatThrownBy(() -> mine.become(other)).isInstanceOf(IllegalArgumentException.class);
   }
 
   private RecordedAnswers call(NettyPeerLink link, Role role, Frame request) {

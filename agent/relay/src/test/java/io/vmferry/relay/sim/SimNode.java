@@ -4,9 +4,11 @@ package io.vmferry.relay.sim;
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.Timeline;
 import io.vmferry.relay.control.RelayApi;
+import io.vmferry.relay.control.TakeoverWaits;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
+import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.CompletionNotices;
@@ -16,6 +18,8 @@ import io.vmferry.relay.handover.GuestProbe;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
 import io.vmferry.relay.handover.OwnerHandover;
+import io.vmferry.relay.handover.PeerProbes;
+import io.vmferry.relay.handover.PeerQuestions;
 import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
@@ -28,6 +32,8 @@ import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.Volumes;
 import java.io.IOException;
 import java.time.Clock;
+import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
@@ -38,6 +44,9 @@ import java.util.random.RandomGenerator;
 
 /** One node: the real decision code of a relay on a simulated disk, wire and clock. */
 public final class SimNode {
+  /** Of every node. */
+  public static final Instant CERTIFICATE_END = Instant.parse("2030-01-01T00:00:00Z");
+
   private static final int MAX_DISK_NANOS = 3_000_000;
 
   private final String name;
@@ -47,8 +56,13 @@ public final class SimNode {
   private final List<SimLink> links = new ArrayList<>();
   private VirtualTime.NodeLoop loop;
   private Volumes volumes;
-  private PeerRequests service;
+  private PeerService service;
   private StandbyHandover handover;
+  private AttachChecks attachChecks;
+  private PeerProbes probes;
+  private Duration wallClockAhead = Duration.ZERO;
+  private String agentProblem;
+  private String nbdSocket = "/run/vmferry/nbd.sock";
   private Attacher attacher;
   private LocalExports exports;
   private Departures departures;
@@ -107,6 +121,29 @@ public final class SimNode {
 
   public Attacher attacher() {
     return attacher;
+  }
+
+  public AttachChecks attachChecks() {
+    return attachChecks;
+  }
+
+  public PeerProbes probes() {
+    return probes;
+  }
+
+  /** Sets the wall clock wrong that probes tell. */
+  public void wallClockAhead(Duration duration) {
+    wallClockAhead = duration;
+  }
+
+  /** What this node's agent can't do, one sentence; null if it is well. */
+  public void agentProblem(String problem) {
+    agentProblem = problem;
+  }
+
+  /** From the next start on. */
+  public void nbdSocket(String path) {
+    nbdSocket = path;
   }
 
   public StandbyHandover handover() {
@@ -190,9 +227,27 @@ public final class SimNode {
     handover = new StandbyHandover(volumes, peers, attacher, open);
     CompletionNotices notices = new CompletionNotices(volumes, peers);
     events.connect(handover, notices);
+    attachChecks =
+        new AttachChecks(
+            volumes,
+            peers,
+            attacher,
+            () -> CompletableFuture.completedFuture(Optional.ofNullable(agentProblem)),
+            nbdSocket);
+    probes =
+        new PeerProbes(
+            peers, life, () -> time.instant().plus(wallClockAhead), () -> CERTIFICATE_END);
     service =
-        new PeerRequests(
-            volumes, peers, new OwnerHandover(volumes, probe), handover, new Compression(life));
+        new PeerQuestions(
+            life,
+            attachChecks,
+            probes,
+            new PeerRequests(
+                volumes,
+                peers,
+                new OwnerHandover(volumes, probe),
+                handover,
+                new Compression(life)));
     departures = new Departures(volumes, peers, open);
     clientsAtPeers = new ClientsAtPeers(peers, life);
     promotion = new Promotion(volumes, peers);
@@ -204,11 +259,14 @@ public final class SimNode {
             volumes,
             peers,
             attacher,
+            attachChecks,
+            probes,
             handover,
             departures,
             promotion,
             limit,
-            new Timeline(name, Clock.systemUTC()));
+            new Timeline(name, Clock.systemUTC()),
+            new TakeoverWaits(life));
     volumes.start(storage.load());
     notices.start();
     open.start();

@@ -1,0 +1,12 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.cli.domain;
+
+import picocli.CommandLine.Command;
+
+/** The group of the commands for domains. */
+@Command(
+    name = "domain",
+    description = "Look at libvirt's domains.",
+    synopsisSubcommandLabel = "COMMAND",
+    subcommands = {DomainCheck.class})
+public final class DomainCommand {}

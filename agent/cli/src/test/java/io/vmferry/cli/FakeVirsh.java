@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.cli;
+
+import io.vmferry.cli.base.Processes;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.TreeMap;
+
+/** Answers as virsh does, for domains with disks of one's choice. */
+final class FakeVirsh implements Processes {
+  static final String STOP = "error_policy='stop' rerror_policy='stop'";
+
+  private final List<String> prefix;
+  private final Map<String, String> domains = new TreeMap<>();
+  String state = "running";
+  String version = "9.0.0";
+
+  /** Status of a shell that finds no such program; null while there is one. */
+  Integer missing;
+
+  FakeVirsh(String uri) {
+    prefix = List.of("env", "LC_ALL=C", "virsh", "--quiet", "--connect", uri);
+  }
+
+  /** A domain's name and the elements of its devices. */
+  void add(String name, String... devices) {
+    domains.put(
+        name,
+        "<domain type='kvm'><name>"
+            + name
+            + "</name><uuid>"
+            + FakeNode.UUID_1
+            + "</uuid><metadata><v:domain xmlns:v='https://vmferry.io/xmlns/domain/1'>"
+            + "<v:owner node='host-a'/></v:domain></metadata><devices>"
+            + String.join("", devices)
+            + "</devices></domain>");
+  }
+
+  static String disk(String volume, String socket, String target, String policy) {
+    return "<disk type='network' device='disk'><driver name='qemu' %s/>".formatted(policy)
+        + "<source protocol='nbd' name='%s'><host transport='unix' socket='%s'/></source>"
+            .formatted(volume, socket)
+        + "<target dev='%s'/></disk>".formatted(target);
+  }
+
+  @Override
+  public Result run(List<String> command, boolean show) {
+    if (missing != null) {
+      return new Result(missing, "", "env: 'virsh': No such file or directory\n");
+    }
+    if (!command.subList(0, Math.min(prefix.size(), command.size())).equals(prefix)) {
+      throw new AssertionError("not expected: " + command);
+    }
+    List<String> arguments = new ArrayList<>(command.subList(prefix.size(), command.size()));
+    String domain = arguments.size() == 3 ? arguments.remove(2) : null;
+    if (domain != null && !domains.containsKey(domain)) {
+      return new Result(1, "", "error: failed to get domain '" + domain + "'\n");
+    }
+    return switch (String.join(" ", arguments)) {
+      case "dumpxml --domain" -> new Result(0, domains.get(domain), "");
+      case "version --daemon" ->
+          new Result(
+              0, "Using library: libvirt 9.9.9\nRunning against daemon: " + version + "\n", "");
+      case "domstate --domain" -> new Result(0, state + "\n", "");
+      default -> throw new AssertionError("not expected: " + command);
+    };
+  }
+}
