@@ -5,8 +5,10 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
 import java.io.IOException;
+import java.net.InetAddress;
 import java.net.InetSocketAddress;
 import java.net.URI;
+import java.net.UnknownHostException;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
 import java.net.http.HttpResponse;
@@ -14,7 +16,15 @@ import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 
 class MetricsServerTest {
-  private static final InetSocketAddress ANY_PORT = new InetSocketAddress("127.0.0.1", 0);
+  private static final InetSocketAddress ANY_PORT = loopback(0);
+
+  private static InetSocketAddress loopback(int port) {
+    try {
+      return new InetSocketAddress(InetAddress.getByAddress(new byte[] {127, 0, 0, 1}), port);
+    } catch (UnknownHostException e) {
+      throw new AssertionError("four bytes are an address", e);
+    }
+  }
 
   private static HttpResponse<String> send(int port, String method, String path) throws Exception {
     return HttpClient.newHttpClient()
@@ -60,7 +70,7 @@ class MetricsServerTest {
   void anAddressThatIsTakenIsNamed() throws Exception {
     try (MetricsServer server =
         MetricsServer.start(ANY_PORT, () -> CompletableFuture.completedFuture(""))) {
-      InetSocketAddress taken = new InetSocketAddress("127.0.0.1", server.port());
+      InetSocketAddress taken = loopback(server.port());
       assertThatThrownBy(
               () -> MetricsServer.start(taken, () -> CompletableFuture.completedFuture("")))
           .isInstanceOf(IOException.class)
