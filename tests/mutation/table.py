@@ -10,18 +10,21 @@ RELAY = "agent/relay/src/main/java/io/vmferry/relay/"
 
 MATRIX = "crash.CrashMatrixTest"
 SIMULATION = "sim.RelocationSimulationTest"
+AGENT = "agent/coordinator/src/main/java/io/vmferry/coordinator/"
+HOSTS = "io.vmferry.simulation.WholeHostsSimulationTest#nothingIsLostAndNothingGetsStuck"
 
 
 @dataclass(frozen=True)
 class Mutant:
     name: str
-    file: str  # below RELAY
+    file: str  # below the root
     changes: tuple  # of (before, after)
-    tests: tuple  # below io.vmferry.relay; run in this order until one fails
+    tests: tuple  # below io.vmferry.relay, or in full; run in this order until one fails
+    root: str = RELAY
 
     @property
     def path(self):
-        return RELAY + self.file
+        return self.root + self.file
 
     def apply(self, source):
         """The file with the fault in it; ValueError if a text is not there exactly once."""
@@ -41,6 +44,11 @@ def mutant(name, file, before, after, *tests):
 
 def mutant_of_two(name, file, changes, *tests):
     return Mutant(name, file, changes, tests)
+
+
+def agent_mutant(name, file, before, after):
+    """A fault in what the agent decides, which the simulation of whole hosts must see."""
+    return Mutant(name, file, ((before, after),), (HOSTS,), AGENT)
 
 
 ORDER_OF_BITS = (
@@ -604,4 +612,60 @@ DISK = (
     ),
 )
 
-MUTANTS = ORDER_OF_BITS + BLOCKS + ORDER_OF_WRITES + STALE_MAPS + HANDOVER + DURABLE_FILES + DISK
+AGENTS = (
+    agent_mutant(
+        "paused source is resumed whoever owns its volumes",
+        "migration/LeftPausedDomains.java",
+        "    if (LeftPaused.of(sight) != LeftPaused.RESUME) {\n",
+        "    if (domain.state() == DomainState.PAUSED_MIGRATION && old) {\n"
+        "      looking.remove(domain.uuid());\n"
+        "      resume(domain, left);\n"
+        "      return;\n"
+        "    }\n"
+        "    if (LeftPaused.of(sight) != LeftPaused.RESUME) {\n",
+    ),
+    agent_mutant(
+        "paused source whose volumes left counts as their owner",
+        "migration/LeftPausedDomains.java",
+        "    if (volumes.stream().anyMatch(LeftPausedDomains::elsewhere)) {\n",
+        "    if (false) {\n",
+    ),
+    agent_mutant(
+        "paused source is never resumed",
+        "migration/LeftPausedDomains.java",
+        "      case RESUME -> resume(domain, left);\n",
+        "      case RESUME -> {}\n",
+    ),
+    agent_mutant(
+        "relay is not told that the guest runs here",
+        "migration/Takeovers.java",
+        "      scheduler.then(relay.takeover(domain), nothing -> verify(), this::retry);\n",
+        '      retry("not told");\n',
+    ),
+    agent_mutant(
+        "standby of a migration that failed stays",
+        "migration/Standbys.java",
+        "if (plannedDrops.remove(domain, plan) && hasStandby(status, domain)) {",
+        "if (false) {",
+    ),
+    agent_mutant(
+        "copy is never retired",
+        "migration/Retirement.java",
+        "    if (!retiring.add(copy.name())) {\n",
+        "    if (copy != null) {\n",
+    ),
+    agent_mutant(
+        "any pause counts as one by an I/O error",
+        "migration/IoErrorPauses.java",
+        "                  if (errors.isEmpty()) {\n",
+        "                  if (false) {\n",
+    ),
+    agent_mutant(
+        "guest paused by an I/O error is not resumed",
+        "migration/IoErrorPauses.java",
+        "        scheduler.then(hypervisor.resume(domain), nothing -> resumed(), this::retry);\n",
+        '        retry("not resumed");\n',
+    ),
+)
+
+MUTANTS = ORDER_OF_BITS + BLOCKS + ORDER_OF_WRITES + STALE_MAPS + HANDOVER + DURABLE_FILES + DISK + AGENTS

@@ -45,7 +45,7 @@ final class Faults {
 
   private static final int SHORT_MILLIS = 3_000;
   private static final int LONG_MILLIS = 60_000;
-  private static final int MOMENT_NANOS = 8_000_000;
+  private static final int MOMENT_NANOS = 2_000_000;
   private static final int PHASE_NANOS = 30_000_000;
   private static final int LATER_NANOS = 2_000_000_000;
   private static final Duration WATCH = Duration.ofMillis(5);
@@ -132,9 +132,9 @@ final class Faults {
     }
     Migration.Phase[] phases = Migration.Phase.values();
     Migration.Phase phase = phases[random.nextInt(phases.length)];
-    switch (random.nextInt(6)) {
+    switch (random.nextInt(7)) {
       case 0 -> loseBothClientAndLink(migration);
-      case 1 -> loseOriginWhileFetching(migration);
+      case 1, 2 -> loseOriginWhileFetching(migration);
       default -> aimAtRandom(migration, phase);
     }
   }
@@ -154,7 +154,7 @@ final class Faults {
    */
   private void loseOriginWhileFetching(Migration migration) {
     aim(migration, Migration.Phase.OVER, LATER_NANOS / 4, this::cutForLong);
-    if (random.nextBoolean()) {
+    if (random.nextInt(4) != 0) {
       aim(
           migration,
           Migration.Phase.OVER,
