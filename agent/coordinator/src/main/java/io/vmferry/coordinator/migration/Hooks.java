@@ -91,7 +91,9 @@ public final class Hooks {
                 return Optional.empty();
               }
               String refusal = sentence(domain.name(), reason(failure));
-              log.warn("hook {}: {}", operation, refusal);
+              log.atWarn()
+                  .addKeyValue("migration", domain.uuid())
+                  .log("hook {}: {}", operation, refusal);
               timeline.add(domain.name(), "hook", operation + " refused: " + refusal);
               return Optional.of(refusal);
             });

@@ -112,12 +112,16 @@ final class Standbys {
         nothing -> {
           runningDrops.remove(domain, drop);
           unusedSince.remove(domain);
-          log.info("domain {}: its standbys are dropped, it is not active here", name);
+          log.atInfo()
+              .addKeyValue("migration", domain)
+              .log("domain {}: its standbys are dropped, it is not active here", name);
           timeline.add(name, "standby", "dropped: the domain is not active here");
         },
         reason -> {
           runningDrops.remove(domain, drop);
-          log.warn("domain {}: its standbys can't be dropped yet: {}", name, reason);
+          log.atWarn()
+              .addKeyValue("migration", domain)
+              .log("domain {}: its standbys can't be dropped yet: {}", name, reason);
         });
   }
 

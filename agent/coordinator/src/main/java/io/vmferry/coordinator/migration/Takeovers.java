@@ -178,7 +178,9 @@ final class Takeovers {
       }
       end();
       if (asked) {
-        log.info("domain {}: its volumes are taken over", name);
+        log.atInfo()
+            .addKeyValue("migration", domain)
+            .log("domain {}: its volumes are taken over", name);
         timeline.add(name, "takeover", "done");
       }
       migrations.signal(domain, name, MigrationState.Signal.TAKEOVER_DONE);
@@ -192,7 +194,9 @@ final class Takeovers {
       if (!asked) {
         log.debug("domain {}: whether its volumes are owned here is not known: {}", name, reason);
       } else if (backoff.worthSaying(reason)) {
-        log.warn("domain {}: takeover not done yet, trying again: {}", name, reason);
+        log.atWarn()
+            .addKeyValue("migration", domain)
+            .log("domain {}: takeover not done yet, trying again: {}", name, reason);
         timeline.add(name, "takeover", "not done yet: " + reason);
       }
       cancel = scheduler.schedule(backoff.next(), this::look);

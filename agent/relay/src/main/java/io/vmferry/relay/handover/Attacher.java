@@ -15,6 +15,7 @@ import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Replica;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeName;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
@@ -460,10 +461,11 @@ public final class Attacher {
         drop(volume)
             .exceptionally(
                 error -> {
-                  log.warn(
-                      "volume {}: the standby could not be dropped: {}",
-                      volume.record().name(),
-                      error.getMessage());
+                  VolumeLog.about(log.atWarn(), volume.record())
+                      .log(
+                          "volume {}: the standby could not be dropped: {}",
+                          volume.record().name(),
+                          error.getMessage());
                   return null;
                 });
   }

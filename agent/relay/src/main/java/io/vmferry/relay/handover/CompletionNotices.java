@@ -5,6 +5,7 @@ import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Complete;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
 import java.time.Duration;
@@ -75,7 +76,8 @@ public final class CompletionNotices {
         record -> origin.equals(record.origin()) ? record.withoutOrigin() : record,
         (record, error) -> {
           if (error != null) {
-            log.warn("volume {}: {}", record.name(), error.getMessage());
+            VolumeLog.about(log.atWarn(), record, origin.node())
+                .log("volume {}: {}", record.name(), error.getMessage());
           }
         });
   }

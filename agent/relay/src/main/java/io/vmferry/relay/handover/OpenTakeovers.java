@@ -9,6 +9,7 @@ import io.vmferry.relay.peer.wire.Detach;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
 import java.util.HashSet;
@@ -108,7 +109,8 @@ public final class OpenTakeovers {
     boolean isOwner =
         cause instanceof RefusedException refused && refused.code() == Refused.Code.RELEASED;
     if (isOwner) {
-      log.warn("volume {} was released to this node, which gave it up: completing that", name);
+      VolumeLog.about(log.atWarn(), standby.record(), owner)
+          .log("volume {} was released to this node, which gave it up: completing that", name);
       granted.accept(standby);
     }
     return isOwner

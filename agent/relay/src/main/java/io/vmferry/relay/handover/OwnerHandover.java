@@ -17,6 +17,7 @@ import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.TakenOver;
 import io.vmferry.relay.peer.wire.Takeover;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
 import java.time.Duration;
@@ -287,8 +288,10 @@ public final class OwnerHandover {
 
   /** The guest isn't here any more, so nothing is lost by staying owner and being asked again. */
   private void failed(List<Wanted> open, Throwable error, Responder responder) {
-    log.error("takeover refused: {}", error.getMessage());
     for (Wanted each : open) {
+      VolumeRecord record = each.volume().record();
+      VolumeLog.about(log.atError(), record)
+          .log("volume {}: takeover refused: {}", record.name(), error.getMessage());
       busy.remove(each.volume());
       each.volume().resume();
     }

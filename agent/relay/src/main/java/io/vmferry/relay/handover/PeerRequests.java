@@ -29,6 +29,7 @@ import io.vmferry.relay.peer.wire.Replica;
 import io.vmferry.relay.peer.wire.Role;
 import io.vmferry.relay.store.BlockFile;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
 import org.slf4j.Logger;
@@ -155,7 +156,8 @@ public final class PeerRequests implements PeerService {
       // Whatever it has is from another epoch: all of it is stale.
       volume.forgetReplica(peer);
     }
-    log.info("volume {}: node {} attached a standby", record.name(), peer);
+    VolumeLog.about(log.atInfo(), record, peer)
+        .log("volume {}: node {} attached a standby", record.name(), peer);
     responder.answer(
         Frame.newBuilder().setAttached(Attached.newBuilder().setReplica(describe(volume))),
         null,

@@ -8,6 +8,7 @@ import io.vmferry.api.VolumeState;
 import io.vmferry.relay.handover.Locator.Answers;
 import io.vmferry.relay.handover.Locator.Found;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
 import java.time.Instant;
@@ -214,7 +215,8 @@ public final class Promotion {
                 result.completeExceptionally(
                     refused("volume " + volume.record().name() + " changed meanwhile; look again"));
               } else {
-                log.warn("promoted by force to epoch {}: {}", epoch, losses);
+                VolumeLog.about(log.atWarn(), promoted)
+                    .log("promoted by force to epoch {}: {}", epoch, losses);
                 volume.setTrouble(null);
                 volume.become(promoted);
                 result.complete(null);

@@ -16,6 +16,7 @@ import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.TakenOver;
 import io.vmferry.relay.peer.wire.Takeover;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.VolumeStorage;
 import io.vmferry.relay.volume.Volumes;
@@ -393,12 +394,13 @@ public final class StandbyHandover {
   /** What the guest waited for: the first question to look at when a move was not smooth. */
   private void logDuration(Volume volume, String origin, long grantedAt) {
     long now = volumes.shared().loop().nanoTime();
-    log.info(
-        "volume {}: taken over from node {} in {} ms, of which {} ms until it was granted",
-        volume.record().name(),
-        origin,
-        Duration.ofNanos(now - underWay.get(volume)).toMillis(),
-        Duration.ofNanos(grantedAt - underWay.get(volume)).toMillis());
+    VolumeLog.about(log.atInfo(), volume.record(), origin)
+        .log(
+            "volume {}: taken over from node {} in {} ms, of which {} ms until it was granted",
+            volume.record().name(),
+            origin,
+            Duration.ofNanos(now - underWay.get(volume)).toMillis(),
+            Duration.ofNanos(grantedAt - underWay.get(volume)).toMillis());
   }
 
   private void finish(Volume volume) {
@@ -438,7 +440,8 @@ public final class StandbyHandover {
   private void again(List<Volume> group, Duration delay, String why) {
     for (Volume volume : group) {
       if (!Objects.equals(volume.trouble(), why)) {
-        log.warn("volume {}: takeover waits for: {}", volume.record().name(), why);
+        VolumeLog.about(log.atWarn(), volume.record(), volume.record().epoch().owner())
+            .log("volume {}: takeover waits for: {}", volume.record().name(), why);
       }
       volume.setTrouble(why);
     }

@@ -263,7 +263,9 @@ final class ConnectionKeeper {
     channel = null;
     long delay = backOff.nextNanos();
     if (news) {
-      LOG.warn("No {} connection to peer {} at {}: {}; trying on", role, node, address, reason);
+      LOG.atWarn()
+          .addKeyValue("peer", node)
+          .log("No {} connection to peer {} at {}: {}; trying on", role, node, address, reason);
     }
     retry =
         loop.schedule(
@@ -309,7 +311,9 @@ final class ConnectionKeeper {
       upSince = setup.nanoTime().getAsLong();
       connection = established;
       logged = null;
-      LOG.info("Connected to peer {} at {} ({})", node, address, role);
+      LOG.atInfo()
+          .addKeyValue("peer", node)
+          .log("Connected to peer {} at {} ({})", node, address, role);
       List<PeerCall> held = new ArrayList<>(waiting);
       waiting.clear();
       for (PeerCall call : held) {

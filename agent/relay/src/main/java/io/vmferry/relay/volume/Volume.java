@@ -389,7 +389,7 @@ public final class Volume implements NbdExport {
               + " is stopped: "
               + error.getMessage()
               + "; check the disk, then restart the relay";
-      log.error("{}", failure);
+      VolumeLog.about(log.atError(), record).log("{}", failure);
       stopFetching();
       runAgain();
     }
@@ -565,7 +565,7 @@ public final class Volume implements NbdExport {
   private void logTransition(VolumeRecord to) {
     if (to.state() != record.state() || !to.epoch().equals(record.epoch())) {
       String what = record.state() + " " + record.epoch() + " -> " + to.state() + " " + to.epoch();
-      log.info("volume {}: {}", to.name(), what);
+      VolumeLog.about(log.atInfo(), to).log("volume {}: {}", to.name(), what);
       shared.events().changed(this, what);
     }
   }

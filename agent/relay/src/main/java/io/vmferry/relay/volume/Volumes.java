@@ -133,7 +133,8 @@ public final class Volumes {
                       new VolumeStorage.Replica(
                           record, file, null, null, null, Map.of(), Set.of()));
               byName.put(name, volume);
-              log.info("volume {}: {} {}", name, record.state(), record.epoch());
+              VolumeLog.about(log.atInfo(), record)
+                  .log("volume {}: {} {}", name, record.state(), record.epoch());
               result.complete(volume);
             });
     return result;
