@@ -3,6 +3,7 @@ package io.vmferry.relay.handover;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import ch.qos.logback.classic.Level;
 import ch.qos.logback.classic.Logger;
 import ch.qos.logback.classic.spi.ILoggingEvent;
 import ch.qos.logback.core.read.ListAppender;
@@ -20,12 +21,15 @@ import org.slf4j.LoggerFactory;
 final class HandoverLogTest {
   private final Logger logger = (Logger) LoggerFactory.getLogger("io.vmferry.relay");
   private final ListAppender<ILoggingEvent> lines = new ListAppender<>();
+  private Level level;
   private final Nodes nodes = new Nodes();
 
   HandoverLogTest() throws Exception {}
 
   @BeforeEach
   void listen() {
+    level = logger.getLevel();
+    logger.setLevel(Level.INFO);
     lines.start();
     logger.addAppender(lines);
   }
@@ -33,6 +37,7 @@ final class HandoverLogTest {
   @AfterEach
   void stop() {
     logger.detachAppender(lines);
+    logger.setLevel(level);
   }
 
   private static Map<String, String> about(ILoggingEvent line) {
