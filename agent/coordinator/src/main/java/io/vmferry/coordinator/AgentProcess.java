@@ -12,6 +12,7 @@ import io.vmferry.coordinator.migration.AgentThread;
 import io.vmferry.coordinator.migration.Coordinator;
 import io.vmferry.coordinator.migration.Guests;
 import io.vmferry.coordinator.migration.Hooks;
+import io.vmferry.coordinator.migration.Relay;
 import java.io.IOException;
 import java.nio.file.attribute.PosixFilePermission;
 import java.nio.file.attribute.PosixFilePermissions;
@@ -82,13 +83,14 @@ public final class AgentProcess implements AutoCloseable {
     Timeline timeline = new Timeline(node, Clock.systemUTC());
     AgentThread thread = new AgentThread();
     LibvirtHypervisor hypervisor = new LibvirtHypervisor(config.libvirtUri(), nbdSocket);
-    RelayClient relay = new RelayClient(config.paths().relaySocket());
+    RelayClient relayClient = new RelayClient(config.paths().relaySocket());
+    Relay relay = new RelayOverClient(relayClient);
     Coordinator coordinator =
         new Coordinator(
             node,
             thread,
             hypervisor,
-            new RelayOverClient(relay),
+            relay,
             timeline,
             config.guest().pauseAfter(),
             new PauseMarkFiles(config.paths().pausedDomains()),
@@ -99,6 +101,7 @@ public final class AgentProcess implements AutoCloseable {
             node,
             version,
             hypervisor,
+            relay,
             coordinator,
             new Guests(hypervisor, coordinator::incoming),
             new Hooks(nbdSocket, coordinator, timeline),
@@ -107,14 +110,14 @@ public final class AgentProcess implements AutoCloseable {
     try {
       server = ControlServer.start(config.paths().agentSocket(), SOCKET_MODE, service);
     } catch (IOException | RuntimeException e) {
-      relay.close();
+      relayClient.close();
       hypervisor.close();
       thread.close();
       throw e;
     }
     coordinator.start();
     log.info("agent {} of node {} runs", version, node);
-    return new AgentProcess(thread, hypervisor, relay, server);
+    return new AgentProcess(thread, hypervisor, relayClient, server);
   }
 
   /** Stops answering, then deciding, then disconnects. Guests and relay go on. Idempotent. */

@@ -10,6 +10,8 @@ import com.linecorp.armeria.server.annotation.Param;
 import com.linecorp.armeria.server.annotation.Post;
 import io.vmferry.api.AgentStatus;
 import io.vmferry.api.GuestStatus;
+import io.vmferry.api.Problem;
+import io.vmferry.api.ProblemException;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
 import io.vmferry.api.metrics.Metrics;
@@ -17,6 +19,7 @@ import io.vmferry.coordinator.hypervisor.Hypervisor;
 import io.vmferry.coordinator.migration.Coordinator;
 import io.vmferry.coordinator.migration.Guests;
 import io.vmferry.coordinator.migration.Hooks;
+import io.vmferry.coordinator.migration.Relay;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 
@@ -25,6 +28,7 @@ public final class AgentService {
   private final String node;
   private final String version;
   private final Hypervisor hypervisor;
+  private final Relay relay;
   private final Coordinator coordinator;
   private final Guests guests;
   private final Hooks hooks;
@@ -38,6 +42,7 @@ public final class AgentService {
       String node,
       String version,
       Hypervisor hypervisor,
+      Relay relay,
       Coordinator coordinator,
       Guests guests,
       Hooks hooks,
@@ -45,6 +50,7 @@ public final class AgentService {
     this.node = node;
     this.version = version;
     this.hypervisor = hypervisor;
+    this.relay = relay;
     this.coordinator = coordinator;
     this.guests = guests;
     this.hooks = hooks;
@@ -73,6 +79,21 @@ public final class AgentService {
   @Get("/v1/volumes/{name}/guest")
   public CompletableFuture<GuestStatus> guest(@Param String name) {
     return guests.of(name);
+  }
+
+  /**
+   * Whether a guest could use the volume on this host now, for who plans to start or to migrate one
+   * here, such as Nova. Fails with the reason if not. Changes nothing.
+   */
+  @Get("/v1/volumes/{name}/readiness")
+  public CompletableFuture<Void> readiness(@Param String name) {
+    String problem = hypervisor.problem();
+    if (problem != null) {
+      // A migration would be refused by the hook: better now than with the guest's memory on its
+      // way.
+      throw new ProblemException(Problem.Code.UNAVAILABLE, problem);
+    }
+    return relay.readiness(name);
   }
 
   /** Events with a number above {@code after}. */

@@ -25,6 +25,7 @@ import io.vmferry.relay.exec.NettyLoop;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.Extension;
 import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
@@ -33,6 +34,7 @@ import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
+import io.vmferry.relay.handover.VolumesByName;
 import io.vmferry.relay.map.BootId;
 import io.vmferry.relay.peer.NettyPeerLink;
 import io.vmferry.relay.peer.PeerServer;
@@ -165,12 +167,20 @@ public final class RelayProcess implements AutoCloseable {
 
     agent = new AgentClient(config.paths().agentSocket());
     OwnerHandover ownerHandover = new OwnerHandover(volumes, agent::guest);
+    Departures departures = new Departures(volumes, peers, open);
+    Extension extension = new Extension(volumes, peers, ownerHandover);
     peerServer =
         new PeerServer(
             peerSetup,
             config.peers()::containsKey,
             new PeerRequests(
-                volumes, peers, ownerHandover, standbyHandover, new Compression(packing)));
+                volumes,
+                peers,
+                ownerHandover,
+                standbyHandover,
+                departures,
+                extension,
+                new Compression(packing)));
     listen(config.listen());
     links.forEach(NettyPeerLink::start);
     nbdServer =
@@ -191,7 +201,8 @@ public final class RelayProcess implements AutoCloseable {
                 peers,
                 attacher,
                 standbyHandover,
-                new Departures(volumes, peers, open),
+                departures,
+                new VolumesByName(volumes, peers, departures, extension),
                 new Promotion(volumes, peers),
                 limit,
                 timeline));

@@ -9,6 +9,7 @@ import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.Extension;
 import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
@@ -17,6 +18,7 @@ import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
+import io.vmferry.relay.handover.VolumesByName;
 import io.vmferry.relay.peer.PeerService;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.LocalProcess;
@@ -48,6 +50,7 @@ public final class SimNode {
   private Attacher attacher;
   private LocalExports exports;
   private Departures departures;
+  private VolumesByName byName;
   private ClientsAtPeers clientsAtPeers;
   private Promotion promotion;
 
@@ -109,6 +112,10 @@ public final class SimNode {
     return departures;
   }
 
+  public VolumesByName byName() {
+    return byName;
+  }
+
   public ClientsAtPeers clientsAtPeers() {
     return clientsAtPeers;
   }
@@ -166,16 +173,16 @@ public final class SimNode {
     handover = new StandbyHandover(volumes, peers, attacher, open);
     CompletionNotices notices = new CompletionNotices(volumes, peers);
     events.connect(handover, notices);
+    OwnerHandover owner =
+        new OwnerHandover(
+            volumes,
+            volume -> CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm")));
+    departures = new Departures(volumes, peers, open);
+    Extension extension = new Extension(volumes, peers, owner);
+    byName = new VolumesByName(volumes, peers, departures, extension);
     service =
         new PeerRequests(
-            volumes,
-            peers,
-            new OwnerHandover(
-                volumes,
-                volume -> CompletableFuture.completedFuture(new GuestStatus(guest, null, "vm"))),
-            handover,
-            new Compression(life));
-    departures = new Departures(volumes, peers, open);
+            volumes, peers, owner, handover, departures, extension, new Compression(life));
     clientsAtPeers = new ClientsAtPeers(peers, life);
     promotion = new Promotion(volumes, peers);
     exports = new LocalExports(volumes, peers, attacher);
