@@ -135,6 +135,22 @@ final class VolumesByNameTest {
   }
 
   @Test
+  void aWriteUnderWayChangesTheContentsNameAtItsBeginAndAtItsEnd() {
+    Volume volume = nodes.create(nodes.a, "vol");
+    NbdSession guest = open(volume, 5);
+    String before = volume.contentTag();
+    nodes.a.storage().file("vol").hold();
+    RecordedReply reply = write(guest, 0, 4096, 1);
+    String during = volume.contentTag();
+    assertThat(reply.outcome()).isNull();
+    assertThat(during).isNotEqualTo(before);
+    nodes.a.storage().file("vol").flow();
+    ok(reply);
+    assertThat(volume.contentTag()).isNotEqualTo(during);
+    guest.closed(true);
+  }
+
+  @Test
   void theContentsNameChangesWithTheOwnerAndItsProcess() throws IOException {
     nodes.create(nodes.a, "vol");
     String first = location(nodes.c).content();
