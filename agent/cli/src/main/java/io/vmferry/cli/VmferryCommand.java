@@ -5,6 +5,7 @@ import io.vmferry.api.ProblemException;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.Surroundings;
 import io.vmferry.cli.doctor.DoctorCommand;
+import io.vmferry.cli.openstack.OpenStackCommand;
 import io.vmferry.cli.pki.PkiCommand;
 import io.vmferry.cli.process.AgentCommand;
 import io.vmferry.cli.process.RelayCommand;
@@ -38,6 +39,7 @@ import picocli.CommandLine.ScopeType;
       StatusCommand.class,
       VolumeCommand.class,
       RateCommand.class,
+      OpenStackCommand.class,
       PkiCommand.class,
       DoctorCommand.class,
       GenerateCompletion.class
