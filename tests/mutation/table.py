@@ -668,4 +668,87 @@ AGENTS = (
     ),
 )
 
-MUTANTS = ORDER_OF_BITS + BLOCKS + ORDER_OF_WRITES + STALE_MAPS + HANDOVER + DURABLE_FILES + DISK + AGENTS
+BY_NAME = (
+    mutant(
+        "a write that begins does not change the name of the content",
+        "volume/LocalIo.java",
+        "    content.changed();\n    replicas.mark(from, to);\n",
+        "    replicas.mark(from, to);\n",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "a write that ends does not change the name of the content",
+        "volume/LocalIo.java",
+        "    content.changed();\n    inFlight.endWrite(ticket);\n",
+        "    inFlight.endWrite(ticket);\n",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "volume grows though a standby is attached",
+        "handover/Extension.java",
+        "              checkNoStandby(volume, answers);\n",
+        "",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "volume grows while it is fetched",
+        "handover/Extension.java",
+        "    if (record.state() == VolumeState.FETCHING) {\n",
+        "    if (false) {\n",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "takeover by a standby of another size",
+        "handover/OwnerHandover.java",
+        "    if (wanted.size() != 0 && wanted.size() != record.size()) {\n",
+        "    if (false) {\n",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "retained copy of the old size counts",
+        "handover/Attacher.java",
+        "              if (here != null && here.record().size() != confirmed.getSize()) {\n",
+        "              if (false) {\n",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "stale maps of the old size stay",
+        "volume/Volume.java",
+        "    use(HeldBlocks.all(grid), null);\n    replicas.clear();\n    arrange();\n",
+        "    use(HeldBlocks.all(grid), null);\n    arrange();\n",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "volume that is open elsewhere is deleted",
+        "handover/VolumesByName.java",
+        "              checkUnused(owner, replicas);\n",
+        "",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "volume at an unreachable node counts as nowhere",
+        "handover/VolumesByName.java",
+        "    if (!replicas.unreachable().isEmpty()) {\n      return",
+        "    if (false) {\n      return",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
+        "record grows and its file does not",
+        "disk/DiskStorage.java",
+        "    DiskBlockFile.grow(directory(grown.name()).resolve(DATA), before.size(), grown.size());\n",
+        "",
+        "disk.DiskStorageTest",
+    ),
+)
+
+MUTANTS = (
+    ORDER_OF_BITS
+    + BLOCKS
+    + ORDER_OF_WRITES
+    + STALE_MAPS
+    + HANDOVER
+    + DURABLE_FILES
+    + DISK
+    + BY_NAME
+    + AGENTS
+)

@@ -41,6 +41,34 @@ public final class RelayClient implements AutoCloseable {
     return http.getJson(volumePath(name) + "/peer-clients", new TypeReference<>() {});
   }
 
+  /** Where a volume is, whichever node owns it; NOT_FOUND if no node has it. */
+  public CompletableFuture<VolumeLocation> location(String name) {
+    return http.getJson(volumePath(name) + "/location", new TypeReference<>() {});
+  }
+
+  /**
+   * Whether a guest could use the volume here now. Changes nothing; fails with the problem that an
+   * attach would fail with.
+   */
+  public CompletableFuture<Void> readiness(String name) {
+    return http.command(HttpMethod.GET, volumePath(name) + "/readiness", null);
+  }
+
+  /** Makes a volume larger, whichever node owns it. */
+  public CompletableFuture<Void> extendVolume(String name, ExtendVolume request) {
+    return http.command(HttpMethod.PUT, volumePath(name) + "/size", request);
+  }
+
+  /** Deletes a volume, whichever node owns it; NOT_FOUND if no node has it. */
+  public CompletableFuture<Void> deleteEverywhere(String name) {
+    return http.command(HttpMethod.DELETE, volumePath(name) + "/everywhere", null);
+  }
+
+  /** Room for volumes at this node. */
+  public CompletableFuture<Capacity> capacity() {
+    return http.getJson("/v1/capacity", new TypeReference<>() {});
+  }
+
   /** Creates an empty volume; NAME_TAKEN if there is one by that name. */
   public CompletableFuture<VolumeStatus> createVolume(CreateVolume request) {
     return http.json(HttpMethod.POST, "/v1/volumes", request, new TypeReference<>() {});

@@ -6,6 +6,7 @@ import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.Surroundings;
 import io.vmferry.cli.doctor.DoctorCommand;
 import io.vmferry.cli.domain.DomainCommand;
+import io.vmferry.cli.openstack.OpenStackCommand;
 import io.vmferry.cli.pki.PkiCommand;
 import io.vmferry.cli.process.AgentCommand;
 import io.vmferry.cli.process.RelayCommand;
@@ -42,6 +43,7 @@ import picocli.CommandLine.ScopeType;
       DomainCommand.class,
       RateCommand.class,
       ReloadCommand.class,
+      OpenStackCommand.class,
       PkiCommand.class,
       DoctorCommand.class,
       GenerateCompletion.class

@@ -20,6 +20,7 @@ class ArchitectureTest {
   private static final String API = "io.vmferry.api..";
   private static final String RELAY = "io.vmferry.relay..";
   private static final String COORDINATOR = "io.vmferry.coordinator..";
+  private static final String OPENSTACK = "io.vmferry.openstack..";
   private static final String CLI = "io.vmferry.cli..";
 
   @ArchTest static final ArchRule nbdUsesNothingOfOurs = usesOnly(NBD, NBD);
@@ -34,6 +35,8 @@ class ArchitectureTest {
   @ArchTest
   static final ArchRule theAgentDoesNotKnowTheRelay =
       usesOnly(COORDINATOR, COORDINATOR, CONFIG, API);
+
+  @ArchTest static final ArchRule openstackUsesNothingOfOurs = usesOnly(OPENSTACK, OPENSTACK);
 
   @ArchTest
   static final ArchRule onlyTheCommandLineKnowsAll =

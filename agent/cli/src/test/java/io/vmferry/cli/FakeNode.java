@@ -19,6 +19,7 @@ import io.vmferry.api.RelayStatus;
 import io.vmferry.api.RelayStatus.PeerStatus;
 import io.vmferry.api.Reloaded;
 import io.vmferry.api.SetRate;
+import io.vmferry.api.VolumeLocation;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.VolumeStatus.FetchStatus;
@@ -29,6 +30,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
 import java.util.UUID;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 
 /** What relay and agent would answer, without disks and without libvirt. */
@@ -36,7 +38,12 @@ final class FakeNode {
   static final UUID UUID_1 = new UUID(0x1111, 0x2222);
 
   final Map<String, VolumeStatus> volumes = new TreeMap<>();
+  final Map<String, VolumeLocation> locations = new ConcurrentHashMap<>();
   final List<PeerStatus> peers = new ArrayList<>();
+
+  /** Why no location is known, or null. */
+  volatile String locationProblem;
+
   final List<String> deletions = new ArrayList<>();
   final Relay relay = new Relay();
   final Agent agent = new Agent();
@@ -154,6 +161,17 @@ final class FakeNode {
     @Get("/v1/volumes/{name}")
     public VolumeStatus volume(@Param String name) {
       return find(name);
+    }
+
+    @Get("/v1/volumes/{name}/location")
+    public VolumeLocation location(@Param String name) {
+      if (locationProblem != null) {
+        throw new ProblemException(Problem.Code.OWNER_UNREACHABLE, locationProblem);
+      }
+      if (!locations.containsKey(name)) {
+        throw new ProblemException(Problem.Code.NOT_FOUND, "there is no volume " + name);
+      }
+      return locations.get(name);
     }
 
     @Post("/v1/volumes")

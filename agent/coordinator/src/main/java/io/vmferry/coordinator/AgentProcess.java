@@ -111,8 +111,8 @@ public final class AgentProcess implements AutoCloseable {
     Timeline timeline = new Timeline(node, Clock.systemUTC());
     AgentThread thread = new AgentThread();
     LibvirtHypervisor hypervisor = new LibvirtHypervisor(config.libvirtUri(), nbdSocket);
-    RelayClient relay = new RelayClient(config.paths().relaySocket());
-    MeasuredRelay measured = new MeasuredRelay(new RelayOverClient(relay), System::nanoTime);
+    RelayClient relayClient = new RelayClient(config.paths().relaySocket());
+    MeasuredRelay measured = new MeasuredRelay(new RelayOverClient(relayClient), System::nanoTime);
     Coordinator coordinator =
         new Coordinator(
             node,
@@ -147,7 +147,7 @@ public final class AgentProcess implements AutoCloseable {
                     return new Reloaded(outcome.applied(), outcome.atRestart());
                   }));
     } catch (IOException | RuntimeException e) {
-      relay.close();
+      relayClient.close();
       hypervisor.close();
       thread.close();
       throw e;
@@ -160,7 +160,7 @@ public final class AgentProcess implements AutoCloseable {
             .map(address -> new InetSocketAddress(address.host(), address.port()))
             .flatMap(address -> MetricsServer.tryStart(address, service::metricsText));
     log.info("agent {} of node {} runs", version, node);
-    return new AgentProcess(thread, hypervisor, relay, server, metrics);
+    return new AgentProcess(thread, hypervisor, relayClient, server, metrics);
   }
 
   /** Stops answering, then deciding, then disconnects. Guests and relay go on. Idempotent. */

@@ -10,6 +10,8 @@ import com.linecorp.armeria.server.annotation.Param;
 import com.linecorp.armeria.server.annotation.Post;
 import io.vmferry.api.AgentStatus;
 import io.vmferry.api.GuestStatus;
+import io.vmferry.api.Problem;
+import io.vmferry.api.ProblemException;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
 import io.vmferry.api.metrics.AgentMeasurements;
@@ -84,6 +86,21 @@ public final class AgentService {
   @Get("/v1/volumes/{name}/guest")
   public CompletableFuture<GuestStatus> guest(@Param String name) {
     return guests.of(name);
+  }
+
+  /**
+   * Whether a guest could use the volume on this host now, for who plans to start or to migrate one
+   * here, such as Nova. Fails with the reason if not. Changes nothing.
+   */
+  @Get("/v1/volumes/{name}/readiness")
+  public CompletableFuture<Void> readiness(@Param String name) {
+    String problem = hypervisor.problem();
+    if (problem != null) {
+      // A migration would be refused by the hook: better now than with the guest's memory on its
+      // way.
+      throw new ProblemException(Problem.Code.UNAVAILABLE, problem);
+    }
+    return relay.readiness(name);
   }
 
   /** Events with a number above {@code after}. */

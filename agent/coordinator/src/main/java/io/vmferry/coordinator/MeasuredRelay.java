@@ -85,6 +85,11 @@ final class MeasuredRelay implements Relay {
   }
 
   @Override
+  public CompletableFuture<Void> readiness(String volume) {
+    return relay.readiness(volume);
+  }
+
+  @Override
   public CompletableFuture<Void> delete(String volume) {
     return relay.delete(volume);
   }

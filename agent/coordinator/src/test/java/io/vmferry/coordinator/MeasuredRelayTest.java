@@ -49,6 +49,11 @@ class MeasuredRelayTest {
     }
 
     @Override
+    public CompletableFuture<Void> readiness(String volume) {
+      return CompletableFuture.completedFuture(null);
+    }
+
+    @Override
     public CompletableFuture<Void> delete(String volume) {
       return CompletableFuture.completedFuture(null);
     }

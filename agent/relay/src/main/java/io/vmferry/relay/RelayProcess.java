@@ -31,6 +31,7 @@ import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.Extension;
 import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.LocalExports;
 import io.vmferry.relay.handover.OpenTakeovers;
@@ -41,6 +42,7 @@ import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
+import io.vmferry.relay.handover.VolumesByName;
 import io.vmferry.relay.map.BootId;
 import io.vmferry.relay.peer.NettyPeerLink;
 import io.vmferry.relay.peer.PeerServer;
@@ -200,6 +202,8 @@ public final class RelayProcess implements AutoCloseable {
     PeerProbes probes =
         new PeerProbes(peers, loop, InstantSource.system(), () -> peerSetup.tls().validUntil());
     OwnerHandover ownerHandover = new OwnerHandover(volumes, agent::guest);
+    Departures departures = new Departures(volumes, peers, open);
+    Extension extension = new Extension(volumes, peers, ownerHandover);
     peerServer =
         new PeerServer(
             peerSetup,
@@ -209,7 +213,13 @@ public final class RelayProcess implements AutoCloseable {
                 checks,
                 probes,
                 new PeerRequests(
-                    volumes, peers, ownerHandover, standbyHandover, new Compression(packing))));
+                    volumes,
+                    peers,
+                    ownerHandover,
+                    standbyHandover,
+                    departures,
+                    extension,
+                    new Compression(packing))));
     listen(config.listen());
     links.values().forEach(NettyPeerLink::start);
     configuredPeers =
@@ -236,7 +246,8 @@ public final class RelayProcess implements AutoCloseable {
             checks,
             probes,
             standbyHandover,
-            new Departures(volumes, peers, open),
+            departures,
+            new VolumesByName(volumes, peers, departures, extension),
             new Promotion(volumes, peers),
             limit,
             timeline,

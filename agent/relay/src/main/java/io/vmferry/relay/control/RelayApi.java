@@ -12,8 +12,10 @@ import com.linecorp.armeria.server.annotation.Post;
 import com.linecorp.armeria.server.annotation.Put;
 import io.vmferry.api.AttachCheck;
 import io.vmferry.api.AttachStandby;
+import io.vmferry.api.Capacity;
 import io.vmferry.api.CheckAttach;
 import io.vmferry.api.CreateVolume;
+import io.vmferry.api.ExtendVolume;
 import io.vmferry.api.PeerClients;
 import io.vmferry.api.PeerProbe;
 import io.vmferry.api.Problem;
@@ -23,6 +25,7 @@ import io.vmferry.api.RelayStatus;
 import io.vmferry.api.SetRate;
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
+import io.vmferry.api.VolumeLocation;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.metrics.Metrics;
 import io.vmferry.api.metrics.RelayMeasurements;
@@ -36,6 +39,7 @@ import io.vmferry.relay.handover.PeerProbes;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
+import io.vmferry.relay.handover.VolumesByName;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.Volumes;
@@ -62,6 +66,7 @@ public final class RelayApi {
   private final StandbyHandover handover;
   private final Departures departures;
   private final ClientsAtPeers clientsAtPeers;
+  private final VolumesByName byName;
   private final Promotion promotion;
   private final RateLimit limit;
   private final Timeline timeline;
@@ -77,6 +82,7 @@ public final class RelayApi {
       PeerProbes probes,
       StandbyHandover handover,
       Departures departures,
+      VolumesByName byName,
       Promotion promotion,
       RateLimit limit,
       Timeline timeline,
@@ -91,6 +97,7 @@ public final class RelayApi {
     this.handover = handover;
     this.departures = departures;
     this.clientsAtPeers = new ClientsAtPeers(peers, loop);
+    this.byName = byName;
     this.promotion = promotion;
     this.limit = limit;
     this.timeline = timeline;
@@ -155,6 +162,36 @@ public final class RelayApi {
   @Get("/v1/volumes/{name}/peer-clients")
   public CompletableFuture<List<PeerClients>> peerClients(@Param String name) {
     return onLoop(() -> clientsAtPeers.of(find(name)));
+  }
+
+  /** Where a volume is, whichever node owns it. */
+  @Get("/v1/volumes/{name}/location")
+  public CompletableFuture<VolumeLocation> location(@Param String name) {
+    return onLoop(() -> byName.locate(name));
+  }
+
+  /** Makes a volume larger, whichever node owns it. */
+  @Put("/v1/volumes/{name}/size")
+  public CompletableFuture<Void> extend(@Param String name, ExtendVolume request) {
+    return onLoop(() -> byName.extend(name, request.size()));
+  }
+
+  /** Deletes a volume, whichever node owns it. */
+  @Delete("/v1/volumes/{name}/everywhere")
+  public CompletableFuture<Void> deleteEverywhere(@Param String name) {
+    return onLoop(() -> byName.delete(name));
+  }
+
+  /** Whether a guest could use the volume here now; changes nothing. */
+  @Get("/v1/volumes/{name}/readiness")
+  public CompletableFuture<Void> readiness(@Param String name) {
+    return onLoop(() -> attacher.check(name));
+  }
+
+  /** Room for volumes at this node. */
+  @Get("/v1/capacity")
+  public CompletableFuture<Capacity> capacity() {
+    return onLoop(volumes::capacity);
   }
 
   @Post("/v1/volumes")

@@ -333,6 +333,13 @@ public final class DiskStorage implements VolumeStorage {
   }
 
   @Override
+  public void grow(VolumeRecord before, VolumeRecord grown) throws IOException {
+    // The file first: one that is larger than its volume can be opened, a smaller one can't.
+    DiskBlockFile.grow(directory(grown.name()).resolve(DATA), before.size(), grown.size());
+    commit(List.of(grown));
+  }
+
+  @Override
   public void delete(VolumeRecord record) throws IOException {
     String name = record.name();
     Path unfinished = state.resolve(UNFINISHED + name);
@@ -351,6 +358,11 @@ public final class DiskStorage implements VolumeStorage {
   @Override
   public long freeBytes() throws IOException {
     return Files.getFileStore(state).getUsableSpace();
+  }
+
+  @Override
+  public long totalBytes() throws IOException {
+    return Files.getFileStore(state).getTotalSpace();
   }
 
   // ---- local clients

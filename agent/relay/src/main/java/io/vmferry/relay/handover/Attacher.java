@@ -144,16 +144,7 @@ public final class Attacher {
    * @throws ProblemException if a name or the replica here is in the way; else the future fails
    */
   private CompletableFuture<List<Found>> ownersOf(AttachStandby request) {
-    request.volumes().forEach(VolumeName::check);
-    for (String name : request.volumes()) {
-      if (volumes.broken(name) != null) {
-        throw new ProblemException(Problem.Code.INTERNAL, volumes.broken(name));
-      }
-      Volume here = volumes.byName(name);
-      if (here != null && here.isForked()) {
-        throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
-      }
-    }
+    request.volumes().forEach(this::checkUsable);
     List<String> wanted =
         request.volumes().stream()
             .distinct()
@@ -175,6 +166,36 @@ public final class Attacher {
               }
               return owned;
             });
+  }
+
+  /**
+   * Whether {@link #attach} of one volume would find an owner and room now. Changes nothing.
+   *
+   * @return fails with the ProblemException that says why not
+   */
+  public CompletableFuture<Void> check(String name) {
+    return ownersOf(new AttachStandby(null, List.of(name), null))
+        .thenCompose(space::check)
+        .exceptionallyCompose(
+            error -> {
+              Throwable cause = cause(error);
+              return CompletableFuture.failedFuture(
+                  cause instanceof ChangingHandsException ? cause.getCause() : cause);
+            });
+  }
+
+  private void checkUsable(String name) {
+    VolumeName.check(name);
+    if (volumes.broken(name) != null) {
+      throw new ProblemException(Problem.Code.INTERNAL, volumes.broken(name));
+    }
+    Volume here = volumes.byName(name);
+    if (here != null && here.isForked()) {
+      throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
+    }
+    if (here != null && here.failure() != null) {
+      throw new ProblemException(Problem.Code.REFUSED, here.failure());
+    }
   }
 
   /** A guest that starts on volumes owned here: they move together from now on. */
@@ -251,22 +272,53 @@ public final class Attacher {
         .thenCompose(
             confirmed -> {
               Epoch epoch = WireIds.epoch(confirmed.getEpoch());
+              if (here != null && here.record().size() != confirmed.getSize()) {
+                return replaceGrown(here, confirmed, domain, made);
+              }
               if (here != null) {
                 if (here.record().state() == VolumeState.RELEASED) {
                   made.add(here);
                 }
                 return records.change(here, () -> standbyAgain(here.record(), epoch, domain));
               }
-              return volumes
-                  .add(
-                      VolumeRecord.standby(
-                          replica.getName(),
-                          WireIds.uuid(replica.getUuid()),
-                          confirmed.getSize(),
-                          epoch,
-                          domain))
-                  .thenAccept(made::add);
+              return addStandby(confirmed, domain, made);
             });
+  }
+
+  /**
+   * The volume was extended since this replica was its owner's: of a copy of the old size nothing
+   * counts. The owner grows only when it holds everything, so nobody reads the copy.
+   */
+  private CompletableFuture<Void> replaceGrown(
+      Volume here, Replica confirmed, UUID domain, List<Volume> made) {
+    return volumes
+        .delete(here, () -> stillOpen(here))
+        .thenCompose(deleted -> addStandby(confirmed, domain, made));
+  }
+
+  /** QEMU can't be told of another size. */
+  private static ProblemException stillOpen(Volume here) {
+    return here.clients() == 0
+        ? null
+        : new ProblemException(
+            Problem.Code.IN_USE,
+            "volume "
+                + here.record().name()
+                + " was extended while it is open here with its old size ("
+                + here.describeClients()
+                + "); shut that down, then start it again");
+  }
+
+  private CompletableFuture<Void> addStandby(Replica confirmed, UUID domain, List<Volume> made) {
+    return volumes
+        .add(
+            VolumeRecord.standby(
+                confirmed.getName(),
+                WireIds.uuid(confirmed.getUuid()),
+                confirmed.getSize(),
+                WireIds.epoch(confirmed.getEpoch()),
+                domain))
+        .thenAccept(made::add);
   }
 
   private static VolumeRecord standbyAgain(VolumeRecord record, Epoch epoch, UUID domain) {

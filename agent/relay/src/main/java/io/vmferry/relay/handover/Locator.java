@@ -22,6 +22,11 @@ final class Locator {
 
   /** A replica as its node described it. */
   record Found(String node, Replica replica) {
+    /** One of the states that this release knows. */
+    VolumeState state() {
+      return VolumeState.valueOf(replica.getState());
+    }
+
     boolean isOwner() {
       return is(VolumeState.SERVING) || is(VolumeState.FETCHING);
     }

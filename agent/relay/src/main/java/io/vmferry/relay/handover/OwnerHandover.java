@@ -60,7 +60,8 @@ public final class OwnerHandover {
   /** Volumes of a takeover under way: another one has to wait. */
   private final Set<Volume> busy = new HashSet<>();
 
-  private record Wanted(Volume volume, Epoch epoch) {}
+  /** A size of 0 is unknown. */
+  private record Wanted(Volume volume, Epoch epoch, long size) {}
 
   public OwnerHandover(Volumes volumes, GuestProbe guests) {
     this.volumes = volumes;
@@ -77,7 +78,7 @@ public final class OwnerHandover {
             Refused.Code.NOT_FOUND,
             "the volume is not on this node any more; find its owner again");
       }
-      wanted.add(new Wanted(volume, WireIds.epoch(each.getEpoch())));
+      wanted.add(new Wanted(volume, WireIds.epoch(each.getEpoch()), each.getSize()));
     }
     if (wanted.isEmpty()) {
       throw new PeerRefusal(Refused.Code.BAD_REQUEST, "a takeover names at least one volume");
@@ -133,6 +134,11 @@ public final class OwnerHandover {
       throw new PeerRefusal(
           Refused.Code.WRONG_EPOCH,
           name + " is in epoch " + record.epoch() + ", not " + wanted.epoch() + "; attach again");
+    }
+    if (wanted.size() != 0 && wanted.size() != record.size()) {
+      throw new PeerRefusal(
+          Refused.Code.WRONG_EPOCH,
+          name + " has " + record.size() + " bytes, not " + wanted.size() + "; attach again");
     }
     if (busy.contains(volume)) {
       throw new PeerRefusal(

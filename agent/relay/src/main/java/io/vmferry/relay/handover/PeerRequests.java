@@ -5,7 +5,9 @@ import com.google.protobuf.ByteString;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufAllocator;
 import io.vmferry.api.Epoch;
+import io.vmferry.api.ProblemException;
 import io.vmferry.api.VolumeState;
+import io.vmferry.api.VolumeStatus;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.map.HeatCodec;
@@ -14,8 +16,10 @@ import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Attached;
 import io.vmferry.relay.peer.wire.Complete;
+import io.vmferry.relay.peer.wire.Delete;
 import io.vmferry.relay.peer.wire.Detach;
 import io.vmferry.relay.peer.wire.Done;
+import io.vmferry.relay.peer.wire.Extend;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Heat;
 import io.vmferry.relay.peer.wire.HeatMap;
@@ -32,6 +36,9 @@ import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeLog;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
+import java.util.concurrent.CompletableFuture;
+import java.util.concurrent.CompletionException;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -55,13 +62,19 @@ public final class PeerRequests implements PeerService {
   private final OwnerHandover handover;
   private final StandbyHandover standbyHandover;
   private final Compression compression;
+  private final Departures departures;
+  private final Extension extension;
 
   public PeerRequests(
       Volumes volumes,
       Peers peers,
       OwnerHandover handover,
       StandbyHandover standbyHandover,
+      Departures departures,
+      Extension extension,
       Compression compression) {
+    this.departures = departures;
+    this.extension = extension;
     this.compression = compression;
     this.standbyHandover = standbyHandover;
     this.volumes = volumes;
@@ -85,6 +98,8 @@ public final class PeerRequests implements PeerService {
         case LOCATE -> locate(request.getLocate(), responder);
         case ATTACH -> attach(peer, request.getAttach(), responder);
         case DETACH -> detach(peer, request.getDetach(), responder);
+        case EXTEND -> extend(request.getExtend(), responder);
+        case DELETE -> delete(request.getDelete(), responder);
         case TAKEOVER -> handover.takeover(peer, request.getTakeover(), responder);
         case COMPLETE -> complete(peer, request.getComplete(), responder);
         case READ -> read(peer, request.getRead(), responder);
@@ -120,16 +135,22 @@ public final class PeerRequests implements PeerService {
     responder.answer(Frame.newBuilder().setLocated(located), null, true);
   }
 
-  private static Replica describe(Volume volume) {
+  /** What peers are told about a replica. */
+  static Replica describe(Volume volume) {
     VolumeRecord record = volume.record();
+    VolumeStatus status = volume.status();
+    boolean fetching = record.state() == VolumeState.FETCHING;
     return Replica.newBuilder()
         .setName(record.name())
         .setUuid(WireIds.bytes(record.uuid()))
         .setSize(record.size())
         .setEpoch(WireIds.epoch(record.epoch()))
         .setState(record.state().name())
-        .setAllocated(volume.status().allocated())
+        .setAllocated(status.allocated())
         .setClients(volume.clients())
+        .setOrigin(fetching ? record.origin().node() : "")
+        .setMissing(fetching ? record.size() - status.present() : 0)
+        .setContent(volume.isOwner() ? volume.contentTag() : "")
         .build();
   }
 
@@ -154,6 +175,10 @@ public final class PeerRequests implements PeerService {
       throw new PeerRefusal(
           Refused.Code.NOT_OWNER,
           "volume " + record.name() + " is owned by node " + record.epoch().owner());
+    }
+    if (extension.isGrowing(volume)) {
+      throw new PeerRefusal(
+          Refused.Code.BUSY, "volume " + record.name() + " is being extended; ask again");
     }
     boolean current =
         request.hasEpoch() && WireIds.epoch(request.getEpoch()).equals(record.epoch());
@@ -196,6 +221,40 @@ public final class PeerRequests implements PeerService {
     }
     volume.forgetReplica(peer);
     volumes.note(volume, record -> record.withoutReplica(peer), (record, error) -> done(responder));
+  }
+
+  private void extend(Extend request, Responder responder) {
+    answerWhenDone(() -> extension.extend(find(request.getUuid()), request.getSize()), responder);
+  }
+
+  private void delete(Delete request, Responder responder) {
+    Volume volume = volumes.byUuid(WireIds.uuid(request.getUuid()));
+    if (volume == null) {
+      done(responder);
+    } else {
+      answerWhenDone(() -> departures.delete(volume), responder);
+    }
+  }
+
+  /** Somebody asked another node, which passes on our answer in our words. */
+  private static void answerWhenDone(
+      Supplier<CompletableFuture<Void>> operation, Responder responder) {
+    CompletableFuture<Void> result;
+    try {
+      result = operation.get();
+    } catch (ProblemException e) {
+      throw new PeerRefusal(Refused.Code.FAILED, e.getMessage());
+    }
+    var unused =
+        result.whenComplete(
+            (nothing, error) -> {
+              if (error == null) {
+                done(responder);
+              } else {
+                Throwable cause = error instanceof CompletionException ? error.getCause() : error;
+                refuse(responder, new PeerRefusal(Refused.Code.FAILED, cause.getMessage()));
+              }
+            });
   }
 
   private void complete(String peer, Complete request, Responder responder) {

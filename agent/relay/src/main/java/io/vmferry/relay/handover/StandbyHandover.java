@@ -163,7 +163,8 @@ public final class StandbyHandover {
       takeover.addVolumes(
           Takeover.Volume.newBuilder()
               .setUuid(WireIds.bytes(volume.record().uuid()))
-              .setEpoch(WireIds.epoch(volume.record().epoch())));
+              .setEpoch(WireIds.epoch(volume.record().epoch()))
+              .setSize(volume.record().size()));
     }
     PeerLink owner = peers.link(group.get(0).record().epoch().owner());
     group.forEach(open::asked);

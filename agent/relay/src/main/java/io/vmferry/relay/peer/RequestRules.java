@@ -2,6 +2,7 @@
 package io.vmferry.relay.peer;
 
 import com.google.protobuf.ByteString;
+import io.vmferry.relay.peer.wire.Extend;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Frame.BodyCase;
 import io.vmferry.relay.peer.wire.Holes;
@@ -53,6 +54,8 @@ final class RequestRules {
       case LOCATE -> onlyOnControl(control, null);
       case ATTACH -> onlyOnControl(control, uuidProblem(request.getAttach().getUuid()));
       case DETACH -> onlyOnControl(control, uuidProblem(request.getDetach().getUuid()));
+      case EXTEND -> onlyOnControl(control, extendProblem(request.getExtend()));
+      case DELETE -> onlyOnControl(control, uuidProblem(request.getDelete().getUuid()));
       case TAKEOVER -> onlyOnControl(control, takeoverProblem(request.getTakeover()));
       case COMPLETE -> onlyOnControl(control, uuidProblem(request.getComplete().getUuid()));
       case HOLES -> onlyOnControl(control, holesProblem(request.getHoles()));
@@ -89,6 +92,13 @@ final class RequestRules {
       }
     }
     return null;
+  }
+
+  private static String extendProblem(Extend extend) {
+    if (extend.getSize() < 1) {
+      return "size " + Long.toUnsignedString(extend.getSize()) + " is out of range";
+    }
+    return uuidProblem(extend.getUuid());
   }
 
   private static String holesProblem(Holes holes) {

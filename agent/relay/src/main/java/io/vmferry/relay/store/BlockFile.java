@@ -31,8 +31,11 @@ public interface BlockFile {
     boolean extent(long offset, long length, boolean hole);
   }
 
-  /** Size in bytes; never changes while open. */
+  /** Size in bytes; changes only by {@link #grown}. */
   long size();
+
+  /** The file has been made larger; what is new reads as zeroes. Nothing must be under way. */
+  void grown(long newSize);
 
   /** Appends exactly {@code length} bytes from {@code offset} to {@code target}. */
   void read(long offset, ByteBuf target, int length, Done done);

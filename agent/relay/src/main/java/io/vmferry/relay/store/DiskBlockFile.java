@@ -40,7 +40,7 @@ public final class DiskBlockFile implements BlockFile {
 
   private final Path path;
   private final PosixFile file;
-  private final long size;
+  private long size;
   private final Executor eventLoop;
   private final Executor io;
   private final LongSupplier nanoTime;
@@ -112,16 +112,35 @@ public final class DiskBlockFile implements BlockFile {
   }
 
   /**
-   * Opens an existing file. Blocks. Parameters as in {@link #create}.
+   * Makes a file larger; durable when it returns. Blocks. What is behind {@code size} is not the
+   * volume's, such as what an interrupted growth left: it goes.
    *
-   * @throws BrokenFileException if the file has another size
+   * @param size bytes that count now
+   * @param newSize bytes afterwards
+   */
+  public static void grow(Path path, long size, long newSize) throws IOException {
+    PosixFile file = PosixFile.open(Libc.INSTANCE, path, PosixFile.O_RDWR);
+    try {
+      file.truncate(size);
+      file.truncate(newSize);
+      file.fsync();
+    } finally {
+      file.close();
+    }
+  }
+
+  /**
+   * Opens an existing file. Blocks. Parameters as in {@link #create}. A file may be larger: its
+   * growth was interrupted before the volume's.
+   *
+   * @throws BrokenFileException if the file is smaller
    */
   public static DiskBlockFile open(Path path, long size, Executor eventLoop, Executor io)
       throws IOException {
     PosixFile file = PosixFile.open(Libc.INSTANCE, path, PosixFile.O_RDWR);
     try {
       long found = file.size();
-      if (found != size) {
+      if (found < size) {
         throw new BrokenFileException(
             path, "it has " + found + " bytes where the volume has " + size);
       }
@@ -135,6 +154,11 @@ public final class DiskBlockFile implements BlockFile {
   @Override
   public long size() {
     return size;
+  }
+
+  @Override
+  public void grown(long newSize) {
+    size = newSize;
   }
 
   @Override

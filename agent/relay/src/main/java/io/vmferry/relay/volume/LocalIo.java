@@ -36,6 +36,7 @@ final class LocalIo {
   private final FetchedVolume fetched;
   private final Replicas replicas;
   private final HeatMap heat;
+  private final ContentTag content;
   private final InFlight inFlight;
   private final Durability durability;
   private final FetchCounters counters;
@@ -53,6 +54,7 @@ final class LocalIo {
       FetchedVolume fetched,
       Replicas replicas,
       HeatMap heat,
+      ContentTag content,
       InFlight inFlight,
       Durability durability,
       FetchCounters counters,
@@ -63,6 +65,7 @@ final class LocalIo {
     this.fetched = fetched;
     this.replicas = replicas;
     this.heat = heat;
+    this.content = content;
     this.inFlight = inFlight;
     this.durability = durability;
     this.counters = counters;
@@ -163,6 +166,7 @@ final class LocalIo {
         return;
       }
     }
+    content.changed();
     replicas.mark(from, to);
     InFlight.Ticket ticket = inFlight.beginWrite(from, to);
     change.apply(error -> changed(request, from, to, ticket, error));
@@ -181,6 +185,7 @@ final class LocalIo {
       }
       host.heldByGuest();
     }
+    content.changed();
     inFlight.endWrite(ticket);
     if (error == null && request.fua) {
       flush(request);

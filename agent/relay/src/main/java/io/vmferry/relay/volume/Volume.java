@@ -89,11 +89,10 @@ public final class Volume implements NbdExport {
   private final Shared shared;
   private final OpenRequests openRequests;
   private final RequestStats requestStats;
-  private final BlockGrid grid;
+  private final ContentTag content = new ContentTag();
   private final BlockFile file;
   private final LocalClients clients;
   private final Replicas replicas = new Replicas();
-  private final HeatMap heat;
   private final InFlight inFlight = new InFlight();
   private final InFlight peerReads = new InFlight();
   private final Queue<GuestRequest> parkedRequests = new ArrayDeque<>();
@@ -101,6 +100,8 @@ public final class Volume implements NbdExport {
   private final Completion completion;
 
   private VolumeRecord record;
+  private BlockGrid grid;
+  private HeatMap heat;
   private HeldBlocks held;
   private Durability durability;
   private FetchedVolume fetched;
@@ -268,6 +269,14 @@ public final class Volume implements NbdExport {
     return clients.describe();
   }
 
+  /**
+   * Names the content as long as this replica is the owner's: differs whenever something may have
+   * been written.
+   */
+  public String contentTag() {
+    return content.name(record.epoch());
+  }
+
   /** Whether a guest here waits for something to change. */
   public boolean hasParkedRequests() {
     return !parkedRequests.isEmpty();
@@ -340,6 +349,25 @@ public final class Volume implements NbdExport {
     replicas.put(origin, originStale);
     counters = new FetchCounters(shared.loop());
     lastOrigin = origin;
+    arrange();
+  }
+
+  /**
+   * It is larger, durably. It must be complete, owned here and {@link #quiesce quiesced}. Clients
+   * that are connected go on with the size that they were told.
+   */
+  public void grow(VolumeRecord newRecord) {
+    if (!parked || record.held() != VolumeRecord.Held.ALL) {
+      throw new IllegalStateException("volume " + record.name() + " grows while it is in use");
+    }
+    log.info("volume {}: {} bytes -> {} bytes", record.name(), record.size(), newRecord.size());
+    record = newRecord;
+    grid = new BlockGrid(newRecord.size());
+    heat = new HeatMap(newRecord.size());
+    file.grown(newRecord.size());
+    held.close();
+    use(HeldBlocks.all(grid), null);
+    replicas.clear();
     arrange();
   }
 
@@ -480,6 +508,7 @@ public final class Volume implements NbdExport {
               fetched,
               replicas,
               heat,
+              content,
               inFlight,
               durability,
               counters,

@@ -273,6 +273,18 @@ public record VolumeRecord(
     return with(draft -> draft.replicas = nodes);
   }
 
+  /** Larger. Whatever other replicas have is of another size: none of it counts any more. */
+  public VolumeRecord grown(long newSize) {
+    if (newSize < size) {
+      throw new IllegalArgumentException("volume " + name + " can't shrink");
+    }
+    return with(
+        draft -> {
+          draft.size = newSize;
+          draft.replicas = Set.of();
+        });
+  }
+
   /** That node keeps no replica any more. */
   public VolumeRecord withoutReplica(String node) {
     Set<String> nodes = new TreeSet<>(replicas);
@@ -297,10 +309,11 @@ public record VolumeRecord(
 
   /**
    * The next record while it is worked out: a change names what it changes, all else is copied
-   * here. What a volume is (name, UUID, size) never changes.
+   * here. Which volume it is (name, UUID) never changes.
    */
   private static final class Draft {
     private final VolumeRecord before;
+    private long size;
     private VolumeState state;
     private Epoch epoch;
     private Held held;
@@ -315,6 +328,7 @@ public record VolumeRecord(
 
     Draft(VolumeRecord before) {
       this.before = before;
+      size = before.size;
       state = before.state;
       epoch = before.epoch;
       held = before.held;
@@ -332,7 +346,7 @@ public record VolumeRecord(
       return new VolumeRecord(
           before.name,
           before.uuid,
-          before.size,
+          size,
           state,
           epoch,
           held,

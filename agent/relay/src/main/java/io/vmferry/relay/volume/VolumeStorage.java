@@ -63,6 +63,14 @@ public interface VolumeStorage {
    */
   BlockMap staleMap(VolumeRecord record, String node, boolean fresh) throws IOException;
 
+  /**
+   * Makes the replica as large as {@code grown} says and commits that record, durably; after a
+   * crash it is either as before or grown. What is new reads as zeroes.
+   *
+   * @param before the record that counts now
+   */
+  void grow(VolumeRecord before, VolumeRecord grown) throws IOException;
+
   /** Removes the replica. */
   void delete(VolumeRecord record) throws IOException;
 
@@ -71,4 +79,7 @@ public interface VolumeStorage {
 
   /** Bytes that may still be stored. */
   long freeBytes() throws IOException;
+
+  /** Size in bytes of what the replicas are stored in. */
+  long totalBytes() throws IOException;
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.relay.volume;
 
+import io.vmferry.api.Capacity;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
@@ -222,6 +223,25 @@ public final class Volumes {
     byName.values().forEach(volume -> status.add(volume.status()));
     broken.forEach((name, failure) -> status.add(brokenStatus(name, failure)));
     return status;
+  }
+
+  /** Room for volumes at this node. */
+  public CompletableFuture<Capacity> capacity() {
+    CompletableFuture<Capacity> result = new CompletableFuture<>();
+    VolumeStorage storage = shared.storage();
+    shared
+        .tasks()
+        .run(
+            () -> new Capacity(storage.totalBytes(), storage.freeBytes()),
+            (capacity, error) -> {
+              if (error != null) {
+                result.completeExceptionally(
+                    storageProblem("the free space on this node is unknown", error));
+              } else {
+                result.complete(capacity);
+              }
+            });
+    return result;
   }
 
   /** All standbys that were attached for one domain. */

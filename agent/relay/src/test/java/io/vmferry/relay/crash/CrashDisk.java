@@ -160,6 +160,16 @@ final class CrashDisk implements VolumeStorage {
   }
 
   @Override
+  public void grow(VolumeRecord before, VolumeRecord grown) throws IOException {
+    commit(List.of(grown));
+  }
+
+  @Override
+  public long totalBytes() {
+    return Long.MAX_VALUE;
+  }
+
+  @Override
   public HeldMaps beginFetching(VolumeRecord record, Epoch epoch, BlockMap held)
       throws IOException {
     if (journal == null) {

@@ -411,4 +411,25 @@ final class DiskStorageTest {
     assertThat(Files.readString(state.resolve("volumes/vol/volume.state")))
         .contains("\"completeSince\" : \"2026-11-21T12:00:00.123456Z\"");
   }
+
+  @Test
+  void aGrownReplicaIsFoundGrown() throws IOException {
+    DiskStorage storage = storage(BOOT);
+    VolumeRecord before = create(storage, serving("vol").withReplica("a"));
+    storage.staleMap(before, "a", true).close();
+    storage.grow(before, before.grown(SIZE + 512));
+    Found found = loadOne(BOOT);
+    assertThat(found.replica().record()).isEqualTo(before.grown(SIZE + 512));
+    assertThat(found.replica().file().size()).isEqualTo(SIZE + 512);
+    assertThat(found.replica().stale()).isEmpty();
+  }
+
+  @Test
+  void aGrowthThatEndedBeforeItsRecordIsNone() throws IOException {
+    DiskStorage storage = storage(BOOT);
+    VolumeRecord before = create(storage, serving("vol"));
+    storage.grow(before, before.grown(2 * SIZE));
+    storage.commit(List.of(before));
+    assertThat(loadOne(BOOT).replica().file().size()).isEqualTo(SIZE);
+  }
 }

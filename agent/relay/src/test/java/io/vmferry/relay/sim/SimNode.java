@@ -13,6 +13,7 @@ import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
 import io.vmferry.relay.handover.CompletionNotices;
 import io.vmferry.relay.handover.Departures;
+import io.vmferry.relay.handover.Extension;
 import io.vmferry.relay.handover.Forks;
 import io.vmferry.relay.handover.GuestProbe;
 import io.vmferry.relay.handover.LocalExports;
@@ -24,6 +25,7 @@ import io.vmferry.relay.handover.PeerRequests;
 import io.vmferry.relay.handover.Peers;
 import io.vmferry.relay.handover.Promotion;
 import io.vmferry.relay.handover.StandbyHandover;
+import io.vmferry.relay.handover.VolumesByName;
 import io.vmferry.relay.peer.PeerService;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.LocalProcess;
@@ -66,6 +68,7 @@ public final class SimNode {
   private Attacher attacher;
   private LocalExports exports;
   private Departures departures;
+  private VolumesByName byName;
   private ClientsAtPeers clientsAtPeers;
   private Promotion promotion;
   private RelayApi api;
@@ -154,6 +157,10 @@ public final class SimNode {
     return departures;
   }
 
+  public VolumesByName byName() {
+    return byName;
+  }
+
   public ClientsAtPeers clientsAtPeers() {
     return clientsAtPeers;
   }
@@ -227,6 +234,10 @@ public final class SimNode {
     handover = new StandbyHandover(volumes, peers, attacher, open);
     CompletionNotices notices = new CompletionNotices(volumes, peers);
     events.connect(handover, notices);
+    OwnerHandover owner = new OwnerHandover(volumes, probe);
+    departures = new Departures(volumes, peers, open);
+    Extension extension = new Extension(volumes, peers, owner);
+    byName = new VolumesByName(volumes, peers, departures, extension);
     attachChecks =
         new AttachChecks(
             volumes,
@@ -243,12 +254,7 @@ public final class SimNode {
             attachChecks,
             probes,
             new PeerRequests(
-                volumes,
-                peers,
-                new OwnerHandover(volumes, probe),
-                handover,
-                new Compression(life)));
-    departures = new Departures(volumes, peers, open);
+                volumes, peers, owner, handover, departures, extension, new Compression(life)));
     clientsAtPeers = new ClientsAtPeers(peers, life);
     promotion = new Promotion(volumes, peers);
     exports = new LocalExports(volumes, peers, attacher);
@@ -263,6 +269,7 @@ public final class SimNode {
             probes,
             handover,
             departures,
+            byName,
             promotion,
             limit,
             new Timeline(name, Clock.systemUTC()),

@@ -136,6 +136,16 @@ public final class SimStorage implements VolumeStorage {
   }
 
   @Override
+  public void grow(VolumeRecord before, VolumeRecord grown) throws IOException {
+    commit(List.of(grown));
+  }
+
+  @Override
+  public long totalBytes() {
+    return free;
+  }
+
+  @Override
   public HeldMaps beginFetching(VolumeRecord record, Epoch epoch, BlockMap held)
       throws IOException {
     String name = record.name();

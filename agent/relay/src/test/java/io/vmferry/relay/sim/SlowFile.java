@@ -45,6 +45,11 @@ final class SlowFile implements BlockFile {
   }
 
   @Override
+  public void grown(long newSize) {
+    file.grown(newSize);
+  }
+
+  @Override
   public void read(long offset, ByteBuf target, int length, Done done) {
     slowly(d -> file.read(offset, target, length, d), done);
   }

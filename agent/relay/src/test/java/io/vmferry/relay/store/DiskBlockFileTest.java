@@ -8,9 +8,12 @@ import io.netty.buffer.ByteBuf;
 import io.netty.buffer.CompositeByteBuf;
 import io.netty.buffer.Unpooled;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.StandardOpenOption;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.List;
 import java.util.Random;
@@ -665,7 +668,18 @@ final class DiskBlockFileTest {
   }
 
   @Test
-  void refusesAFileOfAnotherSize() {
+  void growsAFileWhoseEarlierGrowthWasInterrupted() throws IOException {
+    DiskBlockFile.grow(path, SIZE, SIZE + 4096);
+    Files.write(path, new byte[] {1}, StandardOpenOption.APPEND);
+    DiskBlockFile.open(path, SIZE, loop::add, io::add).close();
+    DiskBlockFile.grow(path, SIZE, SIZE + 8192);
+    byte[] content = Files.readAllBytes(path);
+    assertThat(content).hasSize(SIZE + 8192);
+    assertThat(Arrays.copyOfRange(content, SIZE, content.length)).containsOnly(0);
+  }
+
+  @Test
+  void refusesAFileThatIsTooSmall() {
     assertThatThrownBy(() -> DiskBlockFile.open(path, SIZE + 1, loop::add, io::add))
         .isInstanceOf(BrokenFileException.class)
         .hasMessageContaining("where the volume has");

@@ -220,6 +220,12 @@ public final class MemoryBlockFile implements BlockFile {
   }
 
   @Override
+  public void grown(long newSize) {
+    durable = Arrays.copyOf(durable, (int) newSize);
+    cached = Arrays.copyOf(cached, (int) newSize);
+  }
+
+  @Override
   public void read(long offset, ByteBuf target, int length, Done done) {
     submit(
         new Operation(Kind.READ, offset, length),
