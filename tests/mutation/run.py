@@ -85,7 +85,7 @@ class Build:
             if status != SEEN:
                 raise BuildError(f"{test} could not be run:\n{output[-3000:]}")
             method = re.search(r"FAILED .*?(?:method|test-template|property):(\w+)", output)
-            return test + ("." + method[1] if method else "")
+            return test + ("." + method[1] if method and "#" not in test else "")
         return None
 
     def javac(self, target, more, source):

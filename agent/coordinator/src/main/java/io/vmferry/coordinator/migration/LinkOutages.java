@@ -125,17 +125,29 @@ final class LinkOutages {
         + " and the link is down; resumed by itself when that is back";
   }
 
-  /** The domain was resumed, by whomever. */
+  /**
+   * The domain was resumed, by whomever, maybe before it was paused here: the event of an earlier
+   * resume may come late. So it is looked at, once the pause has been carried out.
+   */
   void resumed(UUID domain, String name) {
     Outage outage = outages.get(domain);
-    if (outage == null || outage.phase == Phase.RESUMING || outage.phase == Phase.WATCHED) {
+    if (outage == null || outage.phase != Phase.PAUSED) {
       return;
     }
-    unmark(domain);
-    if (outage.phase != Phase.LEFT_ALONE) {
-      outage.phase = Phase.LEFT_ALONE;
-      say(name, "resume", "resumed by somebody else during the outage; it is not paused again");
-    }
+    scheduler.then(
+        hypervisor.domain(domain),
+        found -> {
+          boolean runs = found.filter(now -> now.state() == DomainState.RUNNING).isPresent();
+          if (runs && outage.phase == Phase.PAUSED) {
+            outage.phase = Phase.LEFT_ALONE;
+            unmark(domain);
+            say(
+                name,
+                "resume",
+                "resumed by somebody else during the outage; it is not paused again");
+          }
+        },
+        reason -> log.debug("domain {} not looked at: {}", name, reason));
   }
 
   /** The domain has no QEMU here any more. */

@@ -78,6 +78,23 @@ class LinkOutagesTest extends CoordinatorFixture {
     return domains.join().get(0).note();
   }
 
+  /** Somebody resumed the guest, then it was paused here, then came the word of the former. */
+  @Test
+  void anOlderResumeThatIsToldLateIsNoneOfThisPause() {
+    fetching();
+    cut();
+    scheduler.advance(AFTER.plusSeconds(2));
+    assertThat(hypervisor.suspends).isEqualTo(1);
+
+    hypervisor.emit(VM, Kind.RESUMED);
+    scheduler.settle();
+    assertThat(pauseMarks.marked).containsExactly(VM);
+    heal();
+    scheduler.advance(Duration.ofSeconds(1));
+
+    assertThat(hypervisor.resumes).isEqualTo(1);
+  }
+
   @Test
   void pausesAGuestThatWaitsAndResumesIt() {
     fetching();
