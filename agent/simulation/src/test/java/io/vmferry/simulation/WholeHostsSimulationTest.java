@@ -22,7 +22,7 @@ import org.junit.jupiter.api.condition.EnabledIfSystemProperty;
  * way each time.
  */
 final class WholeHostsSimulationTest {
-  private static final int SEEDS = 400;
+  private static final int SEEDS = 300;
 
   /** How many runs at a time. */
   private static final int THREADS =
