@@ -137,7 +137,7 @@ class VmferryVolumeDriver(driver.VolumeDriver):
         """Makes the volume readable here while the body runs; yields its location."""
         location = self._relay.location(name)
         if location["clients"] > 0:
-            raise ControlError("IN_USE", f"{name} is in use on node {location['owner']}; stop the server that uses it first")
+            raise ControlError("IN_USE", f"{name} is in use; stop the server that uses it first")
         if location["local"]:
             yield location
             return
@@ -205,7 +205,7 @@ class VmferryVolumeDriver(driver.VolumeDriver):
         """The volume must be all zeroes: it has been written to if Cinder tries for the second time, or reimages it."""
         location = self._relay.location(volume.name)
         if location["clients"] > 0:
-            raise ControlError("IN_USE", f"{volume.name} is in use on node {location['owner']}; stop the server first")
+            raise ControlError("IN_USE", f"{volume.name} is in use; stop the server that uses it first")
         if location["allocated"] > 0:
             self._relay.delete(volume.name)
             self._relay.create(volume.name, location["size"])

@@ -52,6 +52,9 @@ final class FakeCloud implements AutoCloseable {
   /** Looks at a migration before it ends. */
   int looksUntilDone = 2;
 
+  /** Looks after which a migration is listed: Nova begins it some time after the request. */
+  int looksUntilListed;
+
   /** Reason by server's name: the migration fails. */
   final Map<String, String> failing = new TreeMap<>();
 
@@ -233,6 +236,9 @@ final class FakeCloud implements AutoCloseable {
       }
       if (move.status.equals("queued") && ++move.looks >= looksUntilDone) {
         end(move);
+      }
+      if (move.status.equals("queued") && move.looks < looksUntilListed) {
+        continue;
       }
       list.addObject()
           .put("id", move.id)

@@ -193,6 +193,8 @@ final class OpenStackTest extends CliFixture {
     cloud.looksUntilDone = 1;
     assertThat(run("openstack", "migrate", "vm1", "--to", "host-a", "--wait").exit()).isZero();
     cloud.failing.put("vm1", "nova.exception.NoValidHost: none");
+    cloud.looksUntilListed = 3;
+    cloud.looksUntilDone = 5;
     Outcome outcome = run("openstack", "migrate", "vm1", "--to", "host-b", "--wait");
     assertThat(outcome.exit()).isEqualTo(1);
     assertThat(outcome.err()).contains("nova.exception.NoValidHost: none");
