@@ -76,10 +76,10 @@ def test_blocks_are_fetched_on_demand_and_holes_and_overwritten_ones_never(clust
     cluster.hurry(cluster.b)
     fetch = cluster.await_state(cluster.b, volume, "SERVING")["fetch"]
     assert fetch["origin"] == cluster.a.name
-    assert fetch["demand"] > MIB
+    assert fetch["demand"] > 0
     assert fetch["background"] > MIB
     assert fetch["holes"] > MIB
-    assert fetch["overwritten"] > MIB
+    assert fetch["overwritten"] > 0  # how much depends on how quick the guest is
     # Every block has come in one of these ways, and none twice: 1 MiB for what was asked for on demand while an
     # extent of the background copy with the same block was on its way.
     assert sum(fetch[way] for way in ("demand", "background", "holes", "overwritten")) == pytest.approx(

@@ -4,10 +4,6 @@ package io.vmferry.api;
 import com.linecorp.armeria.common.util.DomainSocketAddress;
 import com.linecorp.armeria.server.Server;
 import com.linecorp.armeria.server.ServerBuilder;
-import io.netty.channel.MultiThreadIoEventLoopGroup;
-import io.netty.channel.epoll.EpollIoHandler;
-import io.netty.util.concurrent.DefaultThreadFactory;
-import io.netty.util.concurrent.Future;
 import java.io.IOException;
 import java.net.ConnectException;
 import java.net.StandardProtocolFamily;
@@ -25,7 +21,6 @@ import java.time.Duration;
 import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletionException;
-import java.util.concurrent.TimeUnit;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -183,17 +178,5 @@ public final class ControlServer implements AutoCloseable {
       log.warn("can't remove {}", socket, e);
     }
     server.close();
-  }
-
-  /** One thread that accepts, and ends at once: Netty's default waits 2 s for tasks to come. */
-  private static final class AcceptorGroup extends MultiThreadIoEventLoopGroup {
-    AcceptorGroup(String name) {
-      super(1, new DefaultThreadFactory(name), EpollIoHandler.newFactory());
-    }
-
-    @Override
-    public Future<?> shutdownGracefully() {
-      return shutdownGracefully(0, CLOSE_TIMEOUT.toMillis(), TimeUnit.MILLISECONDS);
-    }
   }
 }

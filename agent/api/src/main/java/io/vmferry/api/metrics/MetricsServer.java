@@ -5,6 +5,7 @@ import com.linecorp.armeria.common.HttpResponse;
 import com.linecorp.armeria.common.HttpStatus;
 import com.linecorp.armeria.common.MediaType;
 import com.linecorp.armeria.server.Server;
+import io.vmferry.api.AcceptorGroup;
 import java.io.IOException;
 import java.net.InetSocketAddress;
 import java.time.Duration;
@@ -59,6 +60,7 @@ public final class MetricsServer implements AutoCloseable {
             .requestTimeout(TIMEOUT)
             .maxNumConnections(MAX_CONNECTIONS)
             .maxRequestLength(MAX_REQUEST_BYTES)
+            .bossGroupFactory(AcceptorGroup::new)
             .gracefulShutdownTimeout(Duration.ZERO, CLOSE_TIMEOUT)
             .disableServerHeader()
             .route()

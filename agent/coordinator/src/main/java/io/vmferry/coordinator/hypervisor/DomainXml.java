@@ -168,10 +168,11 @@ public record DomainXml(
     private void end() {
       if (path.pop().equals(DISK)) {
         diskVolumes.forEach(volume -> disks.add(new VmferryDisk(volume, target)));
+        String disk = target == null ? "without target" : target;
         if (diskVolumes.isEmpty() && filled) {
-          others.add(target);
+          others.add(disk);
         } else if (!diskVolumes.isEmpty() && !stops) {
-          failing.add(target);
+          failing.add(disk);
         }
       }
     }

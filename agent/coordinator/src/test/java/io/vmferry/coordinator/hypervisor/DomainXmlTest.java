@@ -105,6 +105,16 @@ class DomainXmlTest {
   }
 
   @Test
+  void aDiskWithoutTargetIsADiskAllTheSame() throws Exception {
+    String ours = nbdDisk("v", SOCKET, "vda").replace("<target dev='vda' bus='virtio'/>", "");
+    DomainXml xml =
+        DomainXml.parse(domain(ours + "<disk type='file'><source file='/x.img'/></disk>"), SOCKET);
+    assertThat(xml.disks()).containsExactly(new VmferryDisk("v", null));
+    assertThat(xml.failing()).containsExactly("without target");
+    assertThat(xml.others()).containsExactly("without target");
+  }
+
+  @Test
   void countsTheMirrorOfABlockCopy() throws Exception {
     String disk =
         "<disk type='file'><source file='/x.img'/><mirror type='network' job='copy'>"
