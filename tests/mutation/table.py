@@ -691,6 +691,13 @@ BY_NAME = (
         "handover.VolumesByNameTest",
     ),
     mutant(
+        "volume may leave while it grows",
+        "handover/Extension.java",
+        "    handover.reserve(volume);\n",
+        "",
+        "handover.VolumesByNameTest",
+    ),
+    mutant(
         "volume grows while it is fetched",
         "handover/Extension.java",
         "    if (record.state() == VolumeState.FETCHING) {\n",

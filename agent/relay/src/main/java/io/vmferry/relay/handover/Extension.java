@@ -150,6 +150,9 @@ public final class Extension {
       throw problem;
     }
     CompletableFuture<Void> result = new CompletableFuture<>();
+    // A standby that could not be asked may ask for the volume with its old size.
+    handover.reserve(volume);
+    var unused = result.whenComplete((nothing, error) -> handover.free(volume));
     volume.quiesce(
         error -> {
           if (error != null) {

@@ -57,7 +57,7 @@ public final class OwnerHandover {
   private final Volumes volumes;
   private final GuestProbe guests;
 
-  /** Volumes of a takeover under way: another one has to wait. */
+  /** Volumes of a takeover or an extension under way: another one has to wait. */
   private final Set<Volume> busy = new HashSet<>();
 
   /** A size of 0 is unknown. */
@@ -108,6 +108,15 @@ public final class OwnerHandover {
     return busy.contains(volume);
   }
 
+  /** Lets takeovers of the volume wait until {@link #free}; it must not be {@link #isBusy busy}. */
+  void reserve(Volume volume) {
+    busy.add(volume);
+  }
+
+  void free(Volume volume) {
+    busy.remove(volume);
+  }
+
   private static boolean alreadyReleased(Wanted wanted, String peer) {
     VolumeRecord record = wanted.volume().record();
     return record.state() == VolumeState.RELEASED
@@ -142,7 +151,7 @@ public final class OwnerHandover {
     }
     if (busy.contains(volume)) {
       throw new PeerRefusal(
-          Refused.Code.BUSY, "another takeover of " + name + " is under way; ask again");
+          Refused.Code.BUSY, name + " is changing its owner or its size; ask again");
     }
   }
 

@@ -17,6 +17,7 @@ import io.vmferry.relay.sim.SimNode;
 import io.vmferry.relay.volume.RecordedReply;
 import io.vmferry.relay.volume.Volume;
 import java.io.IOException;
+import java.time.Duration;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.function.Supplier;
@@ -270,6 +271,31 @@ final class VolumesByNameTest {
     assertThat(nodes.b.volume("vol").record().size()).isEqualTo(LARGER);
     nodes.move(nodes.b, "vol");
     assertThat(nodes.b.volume("vol").record().size()).isEqualTo(LARGER);
+  }
+
+  /** A takeover may come from a standby that can't be asked: at any moment of the extension. */
+  @Test
+  void aVolumeNeverGrowsAndLeavesAtTheSameTime() throws IOException {
+    for (int micros = 0; micros < 60_000; micros += 250) {
+      Nodes pair = new Nodes();
+      pair.create(pair.a, "vol");
+      pair.attach(pair.b, "vol");
+      NbdSession guest = open(pair.b.volume("vol"), 99);
+      pair.cut(pair.a, pair.b);
+      CompletableFuture<Void> extended = pair.a.byName().extend("vol", LARGER);
+      pair.time.run(Duration.ofNanos(1000L * micros));
+      write(guest, 0, 4096, 1);
+      pair.until(extended::isDone);
+      pair.wire(true);
+      pair.time.run(Duration.ofSeconds(5));
+      boolean left = pair.b.volume("vol").isOwner();
+      assertThat(left)
+          .as("after %d microseconds", micros)
+          .isEqualTo(extended.isCompletedExceptionally());
+      Volume owned = left ? pair.b.volume("vol") : pair.a.volume("vol");
+      assertThat(owned.isOwner()).as("after %d microseconds", micros).isTrue();
+      assertThat(owned.record().size()).isEqualTo(left ? SIZE : LARGER);
+    }
   }
 
   @Test
