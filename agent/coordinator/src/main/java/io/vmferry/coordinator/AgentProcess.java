@@ -133,7 +133,8 @@ public final class AgentProcess implements AutoCloseable {
             new Guests(hypervisor, coordinator::incoming),
             new Hooks(nbdSocket, coordinator, timeline),
             timeline,
-            measured);
+            measured,
+            relayClient::readiness);
     ControlServer server;
     try {
       server =

@@ -22,6 +22,7 @@ import io.vmferry.coordinator.migration.Guests;
 import io.vmferry.coordinator.migration.Hooks;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Function;
 
 /** What the agent serves on agent.sock. Nothing here blocks. */
 public final class AgentService {
@@ -33,12 +34,14 @@ public final class AgentService {
   private final Hooks hooks;
   private final Timeline timeline;
   private final MeasuredRelay relay;
+  private final Function<String, CompletableFuture<Void>> relayReadiness;
   private final HookStats hookStats = new HookStats();
 
   /**
    * @param node this node's name
    * @param version of the program
    * @param relay has measured takeovers
+   * @param relayReadiness asks the relay whether a guest could use a volume
    */
   AgentService(
       String node,
@@ -48,7 +51,8 @@ public final class AgentService {
       Guests guests,
       Hooks hooks,
       Timeline timeline,
-      MeasuredRelay relay) {
+      MeasuredRelay relay,
+      Function<String, CompletableFuture<Void>> relayReadiness) {
     this.node = node;
     this.version = version;
     this.hypervisor = hypervisor;
@@ -57,6 +61,7 @@ public final class AgentService {
     this.hooks = hooks;
     this.timeline = timeline;
     this.relay = relay;
+    this.relayReadiness = relayReadiness;
   }
 
   @Get("/v1/status")
@@ -100,7 +105,7 @@ public final class AgentService {
       // way.
       throw new ProblemException(Problem.Code.UNAVAILABLE, problem);
     }
-    return relay.readiness(name);
+    return relayReadiness.apply(name);
   }
 
   /** Events with a number above {@code after}. */

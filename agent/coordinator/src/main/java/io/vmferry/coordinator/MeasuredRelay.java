@@ -85,11 +85,6 @@ final class MeasuredRelay implements Relay {
   }
 
   @Override
-  public CompletableFuture<Void> readiness(String volume) {
-    return relay.readiness(volume);
-  }
-
-  @Override
   public CompletableFuture<Void> delete(String volume) {
     return relay.delete(volume);
   }

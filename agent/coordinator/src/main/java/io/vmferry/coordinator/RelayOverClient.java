@@ -29,11 +29,6 @@ final class RelayOverClient implements Relay {
   }
 
   @Override
-  public CompletableFuture<Void> readiness(String volume) {
-    return client.readiness(volume);
-  }
-
-  @Override
   public CompletableFuture<Void> attach(AttachStandby request) {
     return client.attachStandby(request);
   }

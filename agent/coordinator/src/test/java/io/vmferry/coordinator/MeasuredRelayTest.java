@@ -2,16 +2,17 @@
 package io.vmferry.coordinator;
 
 import static org.assertj.core.api.Assertions.assertThat;
+import static org.mockito.Mockito.mock;
+import static org.mockito.Mockito.when;
 
 import io.vmferry.api.AttachStandby;
-import io.vmferry.api.PeerClients;
-import io.vmferry.api.RelayStatus;
 import io.vmferry.coordinator.migration.Relay;
 import java.time.Duration;
 import java.util.List;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.atomic.AtomicLong;
+import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
 class MeasuredRelayTest {
@@ -19,44 +20,12 @@ class MeasuredRelayTest {
 
   private final AtomicLong now = new AtomicLong(1);
   private CompletableFuture<Void> answer = new CompletableFuture<>();
-  private final MeasuredRelay relay = new MeasuredRelay(new Answers(), now::get);
+  private final Relay asked = mock(Relay.class);
+  private final MeasuredRelay relay = new MeasuredRelay(asked, now::get);
 
-  /** A relay that answers takeovers as told, and all else with nothing. */
-  private final class Answers implements Relay {
-    @Override
-    public CompletableFuture<RelayStatus> status() {
-      return CompletableFuture.completedFuture(null);
-    }
-
-    @Override
-    public CompletableFuture<List<PeerClients>> peerClients(String volume) {
-      return CompletableFuture.completedFuture(List.of());
-    }
-
-    @Override
-    public CompletableFuture<Void> attach(AttachStandby request) {
-      return CompletableFuture.completedFuture(null);
-    }
-
-    @Override
-    public CompletableFuture<Void> drop(UUID domain) {
-      return CompletableFuture.completedFuture(null);
-    }
-
-    @Override
-    public CompletableFuture<Void> takeover(UUID domain) {
-      return answer;
-    }
-
-    @Override
-    public CompletableFuture<Void> readiness(String volume) {
-      return CompletableFuture.completedFuture(null);
-    }
-
-    @Override
-    public CompletableFuture<Void> delete(String volume) {
-      return CompletableFuture.completedFuture(null);
-    }
+  @BeforeEach
+  void takeoversAreAnsweredAsTold() {
+    when(asked.takeover(VM)).thenAnswer(call -> answer);
   }
 
   private void pass(Duration time) {

@@ -50,11 +50,6 @@ final class RelayOfHost implements Relay {
   }
 
   @Override
-  public CompletableFuture<Void> readiness(String volume) {
-    return ask(api -> api.readiness(volume));
-  }
-
-  @Override
   public CompletableFuture<Void> attach(AttachStandby request) {
     return tell("attach", api -> api.attach(request));
   }

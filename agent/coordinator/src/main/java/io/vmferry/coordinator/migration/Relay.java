@@ -18,9 +18,6 @@ public interface Relay {
   /** Who has a volume of this node open at its peers, one answer per peer. */
   CompletableFuture<List<PeerClients>> peerClients(String volume);
 
-  /** Whether a guest could use the volume here now; fails with the reason if not. */
-  CompletableFuture<Void> readiness(String volume);
-
   /** Attaches STANDBY replicas of all volumes or of none; idempotent. */
   CompletableFuture<Void> attach(AttachStandby request);
 

@@ -76,11 +76,6 @@ final class FakeRelay implements Relay {
     return failed(Problem.Code.UNAVAILABLE, "the relay does not answer");
   }
 
-  @Override
-  public CompletableFuture<Void> readiness(String volume) {
-    return up ? CompletableFuture.completedFuture(null) : down();
-  }
-
   /** Questions for the status that the test answers; null to answer at once. */
   Deque<CompletableFuture<RelayStatus>> heldStatuses;
 

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.relay.volume;
 
-import io.netty.buffer.ByteBuf;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.peer.wire.Role;
@@ -47,7 +46,7 @@ final class PassThrough {
     for (Reading reading : readings) {
       reading.stopped = true;
       if (reading.request.alive()) {
-        reading.buffer.writerIndex(reading.start);
+        reading.empty();
       }
       unanswered.add(reading.request);
     }
@@ -61,31 +60,24 @@ final class PassThrough {
   }
 
   /** One guest read, piece by piece. */
-  private final class Reading implements Origin.Sink {
+  private final class Reading extends AnswerSink {
     private final GuestRequest request;
-    private final ByteBuf buffer;
-    private final int start;
     private boolean waiting;
     private boolean stopped;
 
     Reading(GuestRequest request) {
+      super(request.readReply().buffer());
       this.request = request;
-      this.buffer = request.readReply().buffer();
-      this.start = buffer.writerIndex();
-    }
-
-    private int done() {
-      return buffer.writerIndex() - start;
     }
 
     void next() {
-      int left = (int) request.length - done();
+      int left = (int) request.length - filled();
       if (left == 0) {
         readings.remove(this);
         request.succeed();
       } else {
         owner.read(
-            Role.DEMAND, request.offset + done(), Math.min(left, Origin.MAX_READ), false, this);
+            Role.DEMAND, request.offset + filled(), Math.min(left, Origin.MAX_READ), false, this);
       }
     }
 
@@ -98,20 +90,6 @@ final class PassThrough {
           readings.remove(this);
           request.drop();
         }
-      }
-    }
-
-    @Override
-    public void data(long offset, ByteBuf payload, int onWire) {
-      if (usable()) {
-        buffer.writeBytes(payload, payload.readerIndex(), payload.readableBytes());
-      }
-    }
-
-    @Override
-    public void zeroes(long offset, int length) {
-      if (usable()) {
-        buffer.writeZero(length);
       }
     }
 
@@ -132,8 +110,8 @@ final class PassThrough {
       }
     }
 
-    /** The buffer belongs to a connection that may be gone. */
-    private boolean usable() {
+    @Override
+    boolean wanted() {
       return !stopped && request.alive();
     }
   }

@@ -104,22 +104,19 @@ final class ReadThrough {
     return waiting;
   }
 
-  private final class Reading implements Origin.Sink {
+  private final class Reading extends AnswerSink {
     private final Request request;
-    private final ByteBuf buffer;
-    private final int start;
     private boolean inFile;
     private boolean unanswered;
     private boolean stopped;
 
     Reading(Request request) {
+      super(request.buffer());
       this.request = request;
-      this.buffer = request.buffer();
-      this.start = buffer.writerIndex();
     }
 
     void next() {
-      int read = buffer.writerIndex() - start;
+      int read = filled();
       if (read == request.length()) {
         readings.remove(this);
         request.done(null);
@@ -142,7 +139,7 @@ final class ReadThrough {
       inFlight.begin();
       file.read(
           at,
-          buffer,
+          buffer(),
           length,
           error -> {
             inFile = false;
@@ -160,7 +157,7 @@ final class ReadThrough {
 
     private void again() {
       if (request.alive()) {
-        buffer.writerIndex(start);
+        empty();
       }
       request.again();
     }
@@ -184,16 +181,7 @@ final class ReadThrough {
     @Override
     public void data(long offset, ByteBuf payload, int onWire) {
       counters.wire(onWire);
-      if (usable()) {
-        buffer.writeBytes(payload, payload.readerIndex(), payload.readableBytes());
-      }
-    }
-
-    @Override
-    public void zeroes(long offset, int length) {
-      if (usable()) {
-        buffer.writeZero(length);
-      }
+      super.data(offset, payload, onWire);
     }
 
     @Override
@@ -209,7 +197,8 @@ final class ReadThrough {
       }
     }
 
-    private boolean usable() {
+    @Override
+    boolean wanted() {
       return !stopped && request.alive();
     }
   }
