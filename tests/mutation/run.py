@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from .table import Mutant
+from .mutant import Mutant
 
 ROOT = Path(__file__).resolve().parents[2]
 RUNNER = Path(__file__).with_name("RunTests.java")

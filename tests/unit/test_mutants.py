@@ -4,7 +4,8 @@
 import pytest
 
 from mutation.run import ROOT, class_name
-from mutation.table import MUTANTS, Mutant
+from mutation.mutant import Mutant
+from mutation.table import MUTANTS
 
 
 @pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
