@@ -56,6 +56,12 @@ public final class ControlServer implements AutoCloseable {
    */
   private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(2);
 
+  /**
+   * Without a request for so long the server stops at close(). Zero would make Armeria keep lately
+   * used connections for a second, whether a request runs or not.
+   */
+  private static final Duration CLOSE_QUIET_PERIOD = Duration.ofMillis(1);
+
   private final Path socket;
   private final Object inode;
   private final Server server;
@@ -127,7 +133,7 @@ public final class ControlServer implements AutoCloseable {
             // client on this host that goes away closes its connection, if only by dying.
             .idleTimeoutMillis(0)
             .bossGroupFactory(AcceptorGroup::new)
-            .gracefulShutdownTimeout(Duration.ZERO, CLOSE_TIMEOUT)
+            .gracefulShutdownTimeout(CLOSE_QUIET_PERIOD, CLOSE_TIMEOUT)
             .disableServerHeader()
             .errorHandler(problems)
             .annotatedServiceExtensions(List.of(bodies), List.of(bodies), List.of(problems));

@@ -25,6 +25,7 @@ import java.util.List;
 import java.util.Set;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
+import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
@@ -39,11 +40,14 @@ class ControlServerTest {
 
   @TempDir Path directory;
   private Path socket;
+  private final Service service = new Service();
   private ControlServer server;
   private UnixHttpClient client;
 
   /** One method for each kind of parameter, result and failure. */
   static final class Service {
+    private final CompletableFuture<Void> arrived = new CompletableFuture<>();
+
     @Post("/echo")
     public CreateVolume echo(CreateVolume request) {
       return request;
@@ -69,6 +73,13 @@ class ControlServerTest {
       return CompletableFuture.failedFuture(new ProblemException(code, "it is " + code));
     }
 
+    @Get("/slow")
+    public CompletableFuture<String> slow() {
+      arrived.complete(null);
+      return CompletableFuture.supplyAsync(
+          () -> "done", CompletableFuture.delayedExecutor(200, TimeUnit.MILLISECONDS));
+    }
+
     @Get("/never")
     public CompletableFuture<CreateVolume> never() {
       return new CompletableFuture<>();
@@ -83,7 +94,7 @@ class ControlServerTest {
   @BeforeEach
   void start() throws IOException {
     socket = directory.resolve("relay.sock");
-    server = ControlServer.start(socket, OWNER_ONLY, new Service());
+    server = ControlServer.start(socket, OWNER_ONLY, service);
     client = new UnixHttpClient("relay", socket, "start it");
   }
 
@@ -265,6 +276,14 @@ class ControlServerTest {
   void closingRemovesTheSocket() {
     server.close();
     assertThat(socket).doesNotExist();
+  }
+
+  @Test
+  void closingWaitsForARequestThatRuns() {
+    CompletableFuture<String> answer = client.text(HttpMethod.GET, "/slow", "");
+    service.arrived.join();
+    server.close();
+    assertThat(answer.join()).isEqualTo("done");
   }
 
   @Test

@@ -29,8 +29,6 @@ public final class MetricsServer implements AutoCloseable {
   /** Below Prometheus' own default of 10 seconds. */
   private static final Duration TIMEOUT = Duration.ofSeconds(8);
 
-  private static final Duration CLOSE_TIMEOUT = Duration.ofSeconds(1);
-
   /** A scrape has no body. */
   private static final int MAX_REQUEST_BYTES = 4096;
 
@@ -61,7 +59,6 @@ public final class MetricsServer implements AutoCloseable {
             .maxNumConnections(MAX_CONNECTIONS)
             .maxRequestLength(MAX_REQUEST_BYTES)
             .bossGroupFactory(AcceptorGroup::new)
-            .gracefulShutdownTimeout(Duration.ZERO, CLOSE_TIMEOUT)
             .disableServerHeader()
             .route()
             .get("/metrics")
