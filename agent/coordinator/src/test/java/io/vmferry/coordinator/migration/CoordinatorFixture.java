@@ -3,7 +3,9 @@ package io.vmferry.coordinator.migration;
 
 import io.vmferry.api.Timeline;
 import io.vmferry.api.TimelineEvent;
+import io.vmferry.api.VolumeState;
 import io.vmferry.config.Config;
+import io.vmferry.coordinator.hypervisor.DomainEvent.Kind;
 import io.vmferry.coordinator.hypervisor.DomainInfo;
 import io.vmferry.coordinator.hypervisor.DomainState;
 import io.vmferry.coordinator.hypervisor.DomainXml;
@@ -18,6 +20,7 @@ import java.util.UUID;
 /** A coordinator on node {@code hostb} with fakes around it and one domain to play with. */
 class CoordinatorFixture {
   static final String SOCKET = "/run/vmferry/nbd.sock";
+  static final Duration SECOND = Duration.ofSeconds(1);
   static final UUID VM = UUID.fromString("6b6c7a2e-5a0e-4f0a-9d0e-2f4a9f1d3c11");
 
   final VirtualScheduler scheduler = new VirtualScheduler();
@@ -93,5 +96,29 @@ class CoordinatorFixture {
         .filter(event -> event.kind().equals(kind))
         .map(TimelineEvent::detail)
         .toList();
+  }
+
+  /** The hook was answered and QEMU waits for the guest's memory. */
+  final void incoming() throws Exception {
+    start();
+    var unused = coordinator.attach(DomainXml.parse(xml("hosta"), SOCKET), true);
+    scheduler.settle();
+    domain(DomainState.STARTING_UP);
+    emit(Kind.STARTED_MIGRATED);
+  }
+
+  final void emit(Kind kind) {
+    hypervisor.emit(VM, kind);
+    scheduler.settle();
+  }
+
+  final VolumeState volume() {
+    return relay.volumes.get("vol").state();
+  }
+
+  final void runningHere() {
+    domain(DomainState.RUNNING);
+    relay.put("vol", VolumeState.SERVING, VM);
+    start();
   }
 }
