@@ -27,7 +27,6 @@ SHOWN_LINES = 80  # of the timeline, for a failed test
 
 def pytest_addoption(parser):
     parser.addoption("--partitions", choices=["sample", "whole"], default="sample", help="which partition cases to run")
-    parser.addoption("--soak", action="store_true", help="also the short soak, which libvirt itself may end")
     parser.addoption("--partition-seed", type=int, default=1, help="what the sample of partition cases is drawn from")
 
 

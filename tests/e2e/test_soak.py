@@ -10,14 +10,6 @@ MIGRATIONS = 5
 SEED = 7  # kills relays of both sides, in fetch mode too, and libvirtds of both, and cuts the link
 
 
-@pytest.fixture(autouse=True)
-def _wanted(request):
-    """A libvirtd that is killed at the wrong moment keeps a domain that it can neither start nor end; then the soak fails
-    though guest and volume are well. So it runs only when it is asked for."""
-    if not request.config.getoption("--soak"):
-        pytest.skip("runs with --soak")
-
-
 def test_five_migrations_with_random_kills_and_cuts(cluster):
     run = soak.Soak(cluster, SEED)
     run.run(MIGRATIONS)

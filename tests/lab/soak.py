@@ -274,9 +274,21 @@ class Soak:
     def _act(self, command, host, why):
         self._say(f"  operator: virsh {command} on {host.name}: {why}")
         self._cluster.lab.note(f"soak: operator: {command} on {host.name}: {why}")
-        host.virsh(command, self.vm.name, check=False)
+        result = host.virsh(command, self.vm.name, check=False)
         self.tally[f"times an operator had to {command}"] += 1
+        if command == "destroy" and result.returncode:
+            self._clear_away(host, result.stderr.strip())
         return True
+
+    def _clear_away(self, host, why):
+        """A libvirtd killed while it prepared an incoming domain can keep it for ever: see docs/operations.md."""
+        self._say(f"  operator: kills QEMU and libvirtd on {host.name}: {why}")
+        self._cluster.lab.note(f"soak: operator: kills QEMU and libvirtd on {host.name}: {why}")
+        self.vm.kill_qemu(host)
+        host.libvirtd.kill()
+        host.begin_libvirtd()
+        host.await_libvirtd()
+        self.tally["times an operator had to kill an incoming QEMU"] += 1
 
     # ---- the end of a round ----
 
