@@ -257,7 +257,7 @@ STALE_MAPS = (
         "stale map of the former owner is missing after a takeover",
         "volume/Volume.java",
         "    replicas.put(origin, originStale);\n",
-        "    originStale.close();\n    replicas.put(origin, HeapBlockMap.allClear(grid.blocks()));\n",
+        "    originStale.close();\n    replicas.put(origin, io.vmferry.relay.map.HeapBlockMap.allClear(grid.blocks()));\n",
         SIMULATION,
     ),
     mutant(

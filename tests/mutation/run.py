@@ -28,7 +28,7 @@ SEEN, PASSED = 1, 0
 
 
 class BuildError(Exception):
-    """Nothing can be said about the mutants; the message says why."""
+    """Nothing can be said about the mutants, or about this one; the message says why."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +36,7 @@ class Result:
     mutant: Mutant
     killer: str | None  # the test that saw it
     seconds: float
+    problem: str | None = None  # why it could not be tried
 
 
 class Build:
@@ -62,6 +63,13 @@ class Build:
 
     def run(self, mutant):
         began = time.monotonic()
+        try:
+            killer, problem = self.attempt(mutant), None
+        except BuildError as error:
+            killer, problem = None, str(error)
+        return Result(mutant, killer, time.monotonic() - began, problem)
+
+    def attempt(self, mutant):
         folder = Path(tempfile.mkdtemp(dir=self.folder))
         try:
             source = folder / "source" / Path(mutant.file).name
@@ -73,7 +81,7 @@ class Build:
         self.javac(classes, [], source)
         killer = self.killer(classes, mutant.tests)
         shutil.rmtree(folder, ignore_errors=True)
-        return Result(mutant, killer, time.monotonic() - began)
+        return killer
 
     def killer(self, classes, tests):
         for test in tests:

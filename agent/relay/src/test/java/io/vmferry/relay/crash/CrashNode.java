@@ -202,8 +202,8 @@ final class CrashNode {
     switch (step) {
       case WRITE_0 -> write(0, 8, number, false);
       case WRITE_1 -> write(8, 4, number, false);
-      case WRITE_PART_0 -> write(2, 3, number, false);
-      case WRITE_PART_1 -> write(9, 2, number, false);
+      case WRITE_PART_0 -> write(5, 3, number, false);
+      case WRITE_PART_1 -> write(8, 2, number, false);
       case WRITE_FUA_0 -> write(0, 8, number, true);
       case WRITE_FUA_1 -> write(8, 4, number, true);
       case ZERO_0 -> new Request(BlockHistory.Kind.ZERO, 0, 8, 0, false).send();

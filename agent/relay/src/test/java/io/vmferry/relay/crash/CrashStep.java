@@ -5,8 +5,9 @@ package io.vmferry.relay.crash;
 enum CrashStep {
   WRITE_0,
   WRITE_1,
-  /** A write of some sectors in the middle of a block. */
+  /** A write of the last sectors of block 0. */
   WRITE_PART_0,
+  /** A write of the first sectors of block 1. */
   WRITE_PART_1,
   WRITE_FUA_0,
   WRITE_FUA_1,

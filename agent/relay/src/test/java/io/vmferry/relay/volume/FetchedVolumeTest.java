@@ -422,6 +422,23 @@ final class FetchedVolumeTest {
     assertThat(answers).containsExactly(expected);
   }
 
+  @Test
+  void aBlockThatIsAHoleOnlyInPartIsFetched() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 0);
+    FakeLink.Call call = fixture.peer.holesCall();
+    call.holes(SIZE, BLOCK + 512L, 2L * BLOCK);
+    call.end();
+    fixture.run();
+    assertThat(volume.status().present()).as("the one whole block of it").isEqualTo(BLOCK);
+    for (int turns = 0; turns < 20 && volume.record().state() != VolumeState.SERVING; turns++) {
+      fixture.peer.calls().forEach(FetchedVolumeTest::answer);
+      fixture.run();
+    }
+    byte[] expected = bytes(SIZE, ORIGIN);
+    Arrays.fill(expected, 2 * BLOCK, 3 * BLOCK, (byte) 0);
+    assertThat(fixture.file().content()).isEqualTo(expected);
+  }
+
   /** A hole takes no space: that one was stored says nothing about the disk. */
   @Test
   void holesAreStoredOnAFullDiskAndTheCopyStaysAlone() throws IOException {
