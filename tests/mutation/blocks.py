@@ -272,7 +272,7 @@ STALE_MAPS = (
         "handover/OwnerHandover.java",
         "if (record.held() == VolumeRecord.Held.JOURNAL && record.origin() == null) {",
         "if (false) {",
-        SIMULATION,
+        "handover.OwnerHandoverTest",
     ),
     mutant(
         "map of another boot is used",

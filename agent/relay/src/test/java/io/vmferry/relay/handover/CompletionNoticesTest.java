@@ -88,6 +88,19 @@ final class CompletionNoticesTest {
     assertThat(source.record().completeAt()).isEqualTo("b");
   }
 
+  /** At its start a relay tells origins that may not know: of what is complete, and only that. */
+  @Test
+  void aRestartInFetchModeTellsNothing() throws Exception {
+    nodes.move(nodes.b, "vol");
+    nodes.b.kill();
+    nodes.b.capCopy(1L);
+    nodes.revive(nodes.b);
+    nodes.run(Duration.ofSeconds(12));
+    assertThat(there().held()).isEqualTo(VolumeRecord.Held.JOURNAL);
+    assertThat(there().origin()).isNotNull();
+    assertThat(source.record().completeAt()).isNull();
+  }
+
   @Test
   void anOriginThatTookTheVolumeBackIsNotDisturbed() {
     nodes.move(nodes.b, "vol");

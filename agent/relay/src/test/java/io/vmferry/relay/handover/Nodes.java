@@ -128,10 +128,14 @@ final class Nodes {
   /** A volume of data, which takes seconds to copy. */
   Volume createFull(SimNode node, String name) {
     Volume volume = create(node, name);
+    fill(node, name);
+    return volume;
+  }
+
+  static void fill(SimNode node, String name) {
     byte[] data = new byte[SIZE];
     Arrays.fill(data, (byte) 1);
     node.storage().file(name).write(0, Unpooled.wrappedBuffer(data), error -> {});
-    return volume;
   }
 
   Volume attach(SimNode node, String... names) {

@@ -270,4 +270,21 @@ final class OwnerHandoverTest {
     assertThat(nodes.b.volume("vol").heldSnapshot().get(5)).isFalse();
     assertThat(staleAt(nodes.b, nodes.a, 4)).containsExactly(7L);
   }
+
+  /** Without its map, it must not say that the blocks which it never got are stale elsewhere. */
+  @Test
+  void anOwnerThatLostItsMapAndFetchedNothingTellsOnlyWhatItHolds() throws Exception {
+    Nodes.fill(nodes.a, "vol");
+    nodes.b.kill();
+    nodes.b.capCopy(1L);
+    nodes.revive(nodes.b);
+    moveAndWrite(nodes.b, 3);
+    moveAndWrite(nodes.a, 5);
+    nodes.b.losePower();
+    nodes.revive(nodes.b);
+    assertThat(nodes.b.volume("vol").staleFor("a")).as("lost with the power").isNull();
+    assertThat(staleAt(nodes.b, nodes.a, 2))
+        .contains(3L)
+        .hasSizeLessThan(Nodes.SIZE / BlockGrid.BLOCK);
+  }
 }

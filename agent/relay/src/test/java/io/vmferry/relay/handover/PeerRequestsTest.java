@@ -221,6 +221,25 @@ final class PeerRequestsTest {
     assertThat(nodes.ask(nodes.a, peer, complete).only().hasDone()).isTrue();
   }
 
+  /** Such as one that was restored from a backup: the map tells what its successor lacks. */
+  @Test
+  void theStaleMapIsNotForAReplicaOfAnotherEpoch() {
+    nodes.move(nodes.b, "vol");
+    Volume owner = nodes.b.volume("vol");
+    nodes.until(() -> owner.record().origin() == null);
+    assertThat(owner.staleFor("a").cardinality()).isEqualTo(1);
+    attach("a", RELEASED);
+    assertThat(owner.staleFor("a").cardinality()).as("its own epoch").isEqualTo(1);
+    attach("a", new Epoch(1, "a"));
+    assertThat(owner.staleFor("a")).as("another epoch: all is stale").isNull();
+  }
+
+  private void attach(String peer, Epoch epoch) {
+    Attach.Builder attach = Attach.newBuilder().setUuid(uuid).setEpoch(WireIds.epoch(epoch));
+    Frame answer = nodes.ask(nodes.b, peer, Frame.newBuilder().setAttach(attach)).only();
+    assertThat(answer.hasAttached()).as("%s", answer).isTrue();
+  }
+
   @Test
   void aDeletedVolumeIsCompleteAndDetachedForWhoeverAsks() {
     ByteString other = WireIds.bytes(new UUID(0, 9));
