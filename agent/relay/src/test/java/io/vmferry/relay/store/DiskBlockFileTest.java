@@ -631,6 +631,13 @@ final class DiskBlockFileTest {
   }
 
   @Test
+  void whoClosesWhenTheLastOperationEndsClosesOnce() {
+    file.force(error -> file.close());
+    settle();
+    assertThat(syscalls.count("close")).isEqualTo(1);
+  }
+
+  @Test
   void refusesEverythingOnceClosed() {
     file.force(note("under way"));
     file.force(note("waiting"));
