@@ -140,7 +140,7 @@ def test_what_a_guest_writes_meanwhile_stays(relay, image, tmp_path):
 
 def test_a_killed_relay_goes_on_where_it_was(relay, image, tmp_path):
     file, content = image
-    with NbdServer.nbdkit(tmp_path, file, filters=["stats"], options=[]) as source:
+    with NbdServer.nbdkit(tmp_path, file) as source:
         slow(relay, 4 * MIB)
         relay.fetch_volume("disk", source.uri)
         client = connect(relay)

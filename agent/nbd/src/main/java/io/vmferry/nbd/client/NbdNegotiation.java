@@ -35,7 +35,6 @@ import static io.vmferry.nbd.NbdProtocol.replyName;
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.ChannelHandlerContext;
 import io.netty.handler.codec.ByteToMessageDecoder;
-import io.netty.handler.codec.DecoderException;
 import io.netty.handler.ssl.SslHandler;
 import io.netty.handler.ssl.SslHandshakeCompletionEvent;
 import io.netty.util.concurrent.Future;
@@ -141,16 +140,23 @@ public final class NbdNegotiation extends ByteToMessageDecoder {
 
   @Override
   public void exceptionCaught(ChannelHandlerContext ctx, Throwable cause) {
-    Throwable reason =
-        cause instanceof DecoderException && cause.getCause() != null ? cause.getCause() : cause;
-    fail(ctx, step == Step.TLS_HANDSHAKE ? "TLS: " + reason.getMessage() : reason.getMessage());
+    fail(ctx, step == Step.TLS_HANDSHAKE ? "TLS: " + reason(cause) : reason(cause));
+  }
+
+  /** The deepest cause says most: which certificate is wrong rather than that TLS failed. */
+  private static String reason(Throwable error) {
+    Throwable deepest = error;
+    while (deepest.getCause() != null) {
+      deepest = deepest.getCause();
+    }
+    return deepest.getMessage() == null ? deepest.toString() : deepest.getMessage();
   }
 
   @Override
   public void userEventTriggered(ChannelHandlerContext ctx, Object event) {
     if (event instanceof SslHandshakeCompletionEvent handshake) {
       if (!handshake.isSuccess()) {
-        fail(ctx, "TLS: " + handshake.cause().getMessage());
+        fail(ctx, "TLS: " + reason(handshake.cause()));
       } else if (step == Step.TLS_HANDSHAKE) {
         askForStructuredReplies(ctx);
       }
