@@ -204,7 +204,7 @@ def in_fetch_mode(node, name, action):
     return event
 
 
-def test_a_cut_wan_holds_reads_of_missing_blocks_and_nothing_else(relays):
+def test_r3_a_cut_wan_holds_reads_of_missing_blocks_and_nothing_else(relays):
     image = make_full_volume(relays.a, "held-reads", 8 * MIB)
     take_over(relays.a, relays.b, "held-reads", rate=FROZEN)
     with NbdClient(relays.b, "held-reads") as client:
@@ -256,7 +256,7 @@ def test_holes_travel_as_holes(relays):
     assert_equal(relays.b, "sparse", image)
 
 
-def test_a_write_of_a_part_keeps_the_rest_of_a_block_that_is_not_here_yet(relays):
+def test_r5_a_write_of_a_part_keeps_the_rest_of_a_block_that_is_not_here_yet(relays):
     size = 4 * MIB + 1000  # the last block is a part itself
     image = make_full_volume(relays.a, "parts", size)
     take_over(relays.a, relays.b, "parts", rate=FROZEN)
@@ -283,7 +283,7 @@ def test_a_write_of_a_part_keeps_the_rest_of_a_block_that_is_not_here_yet(relays
         assert_content(client, image)
 
 
-def test_what_is_zeroed_or_trimmed_first_never_travels(relays):
+def test_r7_what_is_zeroed_or_trimmed_first_never_travels(relays):
     size, zeroed, trimmed = 16 * MIB, (4 * MIB, 4 * MIB), (9 * MIB, 5 * MIB)
     image = make_full_volume(relays.a, "discarded", size)
     traffic = Traffic(relays, "ab")
@@ -347,7 +347,7 @@ def test_back_while_still_fetching_moves_only_what_changed(relays):
 # ---- sizes
 
 
-def test_a_disk_of_an_odd_size_moves_to_its_last_byte(relays):
+def test_r1_a_disk_of_an_odd_size_moves_to_its_last_byte(relays):
     size = 5 * MIB + 777
     image = make_full_volume(relays.a, "odd", size)
     assert relays.a.volume("odd")["size"] == size

@@ -71,11 +71,19 @@ class LocalRelay:
         self.socket = self.folder / "run/vmferry/nbd.sock"
 
     def __enter__(self):
+        self.start()
+        return self
+
+    def start(self):
         command = ["java", *self._options, "-jar", str(JAR), "relay", "--config", str(self.folder / "vmferry.yaml")]
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
         wait_for(self._listens, START_TIMEOUT, f"relay {self.name} listens: see {self.folder}/log")
-        return self
+
+    def kill(self):
+        """As the kernel does: nothing is said, nothing is written."""
+        self._process.kill()
+        self._process.wait()
 
     def __exit__(self, *exception):
         self._process.terminate()
@@ -97,6 +105,10 @@ class LocalRelay:
 
     def create_volume(self, name, size):
         self.control.post("/v1/volumes", {"name": name, "size": size})
+
+    def fetch_volume(self, name, uri, tls_ca=None):
+        """A volume whose content comes from an NBD server."""
+        self.control.post("/v1/fetched-volumes", {"name": name, "from": uri, "tlsCa": tls_ca})
 
     def delete_volume(self, name):
         """As soon as nobody has it open: the relay hears later than a client's end that it is gone."""

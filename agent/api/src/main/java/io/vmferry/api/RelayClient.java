@@ -74,6 +74,14 @@ public final class RelayClient implements AutoCloseable {
     return http.json(HttpMethod.POST, "/v1/volumes", request, new TypeReference<>() {});
   }
 
+  /**
+   * Creates a volume whose content comes from an NBD server; NAME_TAKEN if there is one by that
+   * name, REFUSED if the server's export can't be opened.
+   */
+  public CompletableFuture<VolumeStatus> fetchVolume(FetchVolume request) {
+    return http.json(HttpMethod.POST, "/v1/fetched-volumes", request, new TypeReference<>() {});
+  }
+
   /** Deletes the replica and its data; IN_USE while clients or other replicas need it. */
   public CompletableFuture<Void> deleteVolume(String name) {
     return http.command(HttpMethod.DELETE, volumePath(name), null);

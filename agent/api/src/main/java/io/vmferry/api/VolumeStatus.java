@@ -47,7 +47,7 @@ public record VolumeStatus(
   /**
    * Fetch mode.
    *
-   * @param origin node that is read
+   * @param origin node that is read, or the URI of an NBD server
    * @param linkUp whether the origin is connected
    * @param demand bytes fetched because a guest waited for them, or was about to read them
    * @param background bytes fetched by the background copy
@@ -70,7 +70,13 @@ public record VolumeStatus(
       long wire,
       long rate,
       Long etaSeconds,
-      int waiting) {}
+      int waiting) {
+
+    /** What is read, as a sentence names it. */
+    public String describeOrigin() {
+      return origin.contains("://") ? origin : "node " + origin;
+    }
+  }
 
   /**
    * Another node's replica, as the owner keeps it.

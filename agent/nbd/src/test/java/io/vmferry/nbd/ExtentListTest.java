@@ -27,7 +27,7 @@ class ExtentListTest {
   }
 
   @Test
-  void extentOfMoreThan32BitsIsCutAtTheRequest() {
+  void x23ExtentOfMoreThan32BitsIsCutAtTheRequest() {
     ExtentList list = list(MAX_REQUEST, 10);
     assertThat(list.add(1L << 40, true, false)).isFalse();
     assertThat(encoded(list)).containsExactly(MAX_REQUEST, 1);
@@ -43,7 +43,7 @@ class ExtentListTest {
   }
 
   @Test
-  void extentsBehindTheRequestAreIgnored() {
+  void x23ExtentsBehindTheRequestAreIgnored() {
     ExtentList list = list(100, 10);
     assertThat(list.add(100, false, false)).isFalse();
     assertThat(list.add(100, true, true)).isFalse();
@@ -51,7 +51,7 @@ class ExtentListTest {
   }
 
   @Test
-  void extentsAboveTheLimitAreIgnoredAlsoIfTheyWouldJoin() {
+  void x23ExtentsAboveTheLimitAreIgnoredAlsoIfTheyWouldJoin() {
     ExtentList list = list(100, 1);
     assertThat(list.add(10, false, false)).isTrue();
     assertThat(list.add(10, true, true)).isFalse();
@@ -60,7 +60,7 @@ class ExtentListTest {
   }
 
   @Test
-  void emptyExtentIsAnError() {
+  void x23EmptyExtentIsAnError() {
     ExtentList list = list(100, 1);
     assertThatThrownBy(() -> list.add(0, false, false))
         .isInstanceOf(IllegalArgumentException.class);

@@ -5,9 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.nio.ByteBuffer;
 import java.time.Duration;
+import java.util.Arrays;
 import java.util.concurrent.CompletableFuture;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Greeting, client flags, EXPORT_NAME and the time allowed for all that. */
@@ -35,11 +37,12 @@ class GreetingTest {
     }
   }
 
-  @Test
-  void h05OldClientMayOnlySendExportName() {
+  @ParameterizedTest
+  @ValueSource(ints = {2, 3, 5, 6, 7, 8, 9, 10, 11, 99})
+  void h05OldClientMayOnlySendExportName(int option) {
     try (EmbeddedServer server = new EmbeddedServer(export)) {
       server.received();
-      server.send(new ClientBytes().flags(0).option(3));
+      server.send(new ClientBytes().flags(0).option(option));
       assertThat(server.isOpen()).isFalse();
       assertThat(server.received()).isEmpty();
     }
@@ -72,6 +75,37 @@ class GreetingTest {
       assertThat(server.isOpen()).isFalse();
       assertThat(server.received()).isEmpty();
     }
+  }
+
+  @ParameterizedTest
+  @EnumSource(NbdExportException.Reason.class)
+  void h08RefusedExportNameEndsTheConnectionSilently(NbdExportException.Reason reason) {
+    export.refusesToOpen = new NbdExportException(reason, "The volume went away; try again.");
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.received();
+      server.send(new ClientBytes().flags(3).option(1, ClientBytes.utf8("disk")));
+      assertThat(server.isOpen()).isFalse();
+      assertThat(server.received()).isEmpty();
+    }
+  }
+
+  @ParameterizedTest
+  @ValueSource(ints = {4097, 64 << 10, 32 << 20, Integer.MIN_VALUE, -1})
+  void h10cve202226495ExportNameOfAnyLengthTakesNoMemory(int length) {
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.received();
+      server.send(new ClientBytes().flags(3).optionHeader(1, length));
+      for (int sent = 0; server.isOpen() && sent != length; ) {
+        byte[] piece = new byte[Math.min(length - sent, 1 << 20)];
+        Arrays.fill(piece, (byte) 'x');
+        server.send(piece);
+        sent += piece.length;
+        assertThat(server.bufferedBytes()).isLessThan(3 << 20);
+      }
+      assertThat(server.isOpen()).isFalse();
+      assertThat(server.received()).isEmpty();
+    }
+    assertThat(export.calls).isEmpty();
   }
 
   @Test

@@ -186,7 +186,7 @@ class NbdServerTest {
   }
 
   @Test
-  void x32StopEndsIdleClientsAtOnce() throws IOException {
+  void x32cve20247409StopEndsIdleClientsAtOnce() throws IOException {
     List<TestClient> idle = new ArrayList<>();
     for (int i = 0; i < 30; i++) {
       idle.add(new TestClient(socket));

@@ -12,6 +12,7 @@ import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionStage;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
@@ -69,7 +70,7 @@ class OptionTest {
   }
 
   @Test
-  void o02ClaimOfFourGibibytesEndsTheConnection() {
+  void cve202226495o02ClaimOfFourGibibytesEndsTheConnection() {
     try (EmbeddedServer server = new EmbeddedServer(export)) {
       server.send(client().optionHeader(99, -1));
       assertThat(server.isOpen()).isFalse();
@@ -106,7 +107,7 @@ class OptionTest {
   }
 
   @Test
-  void o06InfoDescribesTheExportAndOpensNothing() {
+  void o06cve201914850InfoDescribesTheExportAndOpensNothing() {
     ServerBytes answers = answers(client().info("disk"));
     OptionReply info = answers.optionReply();
     assertThat(info.type()).isEqualTo(3);
@@ -149,6 +150,14 @@ class OptionTest {
   }
 
   @Test
+  void o10BlockSizesNeedNotBeAsked() {
+    ServerBytes answers = answers(client().go("disk").read(5, 0, 8));
+    assertThat(answers.optionReply().data().getShort()).isEqualTo((short) 0);
+    assertThat(answers.optionReply().type()).isEqualTo(ACK);
+    assertThat(answers.reply(8).cookie()).isEqualTo(5);
+  }
+
+  @Test
   void infoNameIsToldWhenAsked() {
     ServerBytes answers = answers(client().info("disk", 1));
     answers.optionReply();
@@ -159,7 +168,7 @@ class OptionTest {
 
   @ParameterizedTest
   @ValueSource(ints = {6, 7})
-  void o11MalformedQueriesAreInvalid(int option) {
+  void o11cve202226496MalformedQueriesAreInvalid(int option) {
     byte[] good = ClientBytes.exportQuery("disk", 3);
     byte[] nameTooLong = good.clone();
     nameTooLong[3] = 5 + 2 + 2;
@@ -234,7 +243,7 @@ class OptionTest {
   }
 
   @Test
-  void o18ListMetaContextWithoutQueriesOrWithTheNamespaceListsAll() {
+  void o16o18ListMetaContextWithoutQueriesOrWithTheNamespaceListsAll() {
     for (String[] queries : new String[][] {{}, {"base:"}, {"qemu:", "base:allocation"}}) {
       ServerBytes answers =
           answers(client().option(9, ClientBytes.metaContextQuery("disk", queries)));
@@ -451,6 +460,19 @@ class OptionTest {
   }
 
   @Test
+  void o28AbortIsAcknowledgedByAStoppingServerToo() {
+    export.otherwise = new CompletableFuture<>();
+    try (EmbeddedServer server = new EmbeddedServer(export)) {
+      server.send(client().go("far").option(2));
+      server.stop();
+      ServerBytes answers = server.replies().skipGreeting();
+      assertThat(answers.optionReply()).extracting("option", "type").contains(7, ERR_SHUTDOWN);
+      assertThat(answers.optionReply()).extracting("option", "type").contains(2, ACK);
+      assertThat(server.isOpen()).isFalse();
+    }
+  }
+
+  @Test
   void x32IdleHandshakeEndsWhenTheServerStops() {
     try (EmbeddedServer server = new EmbeddedServer(export)) {
       server.stop();
@@ -459,12 +481,46 @@ class OptionTest {
   }
 
   @Test
-  void o29LongErrorTextIsCutBetweenCharacters() {
+  void o29cve202010761LongErrorTextIsCutBetweenCharacters() {
     export.otherwise =
         CompletableFuture.failedFuture(
             new NbdExportException(NbdExportException.Reason.POLICY, "\0" + "ü".repeat(4096)));
     String text = answer(7, ClientBytes.exportQuery("far")).text();
     assertThat(text).isEqualTo(" " + "ü".repeat(2047));
+  }
+
+  @Test
+  void cve202010761TextAboutTheLongestNameFits() {
+    String text = answer(7, ClientBytes.exportQuery("x".repeat(4096))).text();
+    assertThat(text).startsWith("There is no export xxx").hasSize(4096);
+  }
+
+  @ParameterizedTest
+  @CsvSource({"false, false, false", "true, false, true", "false, true, true", "true, true, true"})
+  void x01NoFlagWithoutItsFeature(boolean readOnly, boolean multiConn, boolean structured) {
+    MemoryExport other =
+        new MemoryExport(new ExportInfo("disk", 512, readOnly, !readOnly, multiConn));
+    try (EmbeddedServer server = new EmbeddedServer(other)) {
+      ClientBytes options = client();
+      if (structured) {
+        options.structuredReplies();
+      }
+      server.send(options.info("disk"));
+      ServerBytes answers = server.replies().skipGreeting();
+      if (structured) {
+        answers.optionReply();
+      }
+      int flags = answers.optionReply().data().getShort(10) & 0xffff;
+      assertThat(flags & 1).as("HAS_FLAGS").isEqualTo(1);
+      assertThat((flags & 1 << 1) != 0).as("READ_ONLY").isEqualTo(readOnly);
+      assertThat(flags & 1 << 4).as("ROTATIONAL").isZero();
+      assertThat((flags & 1 << 5) != 0).as("TRIM").isEqualTo(!readOnly);
+      assertThat((flags & 1 << 6) != 0).as("WRITE_ZEROES").isEqualTo(!readOnly);
+      assertThat((flags & 1 << 7) != 0).as("DF").isEqualTo(structured);
+      assertThat((flags & 1 << 8) != 0).as("MULTI_CONN").isEqualTo(multiConn);
+      assertThat((flags & 1 << 11) != 0).as("FAST_ZERO").isEqualTo(!readOnly);
+      assertThat(flags & (1 << 9 | 0xf000)).as("RESIZE and unknown ones").isZero();
+    }
   }
 
   @Test

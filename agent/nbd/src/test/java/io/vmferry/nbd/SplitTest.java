@@ -83,21 +83,21 @@ class SplitTest {
   }
 
   @Test
-  void oneCutAnywhere() {
+  void h06OneCutAnywhere() {
     for (int cut = 0; cut <= SESSION.length; cut++) {
       check(cut);
     }
   }
 
   @Test
-  void everyByteAlone() {
+  void h06EveryByteAlone() {
     int[] cuts = new int[SESSION.length];
     Arrays.setAll(cuts, i -> i);
     check(cuts);
   }
 
   @Property(tries = 500)
-  void manyCuts(@ForAll("cuts") int[] cuts) {
+  void h06ManyCuts(@ForAll("cuts") int[] cuts) {
     check(cuts);
   }
 

@@ -7,8 +7,11 @@ import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import io.vmferry.nbd.ServerBytes.Reply;
 import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Set;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -106,6 +109,13 @@ class TransmissionTest {
   }
 
   @ParameterizedTest
+  @ValueSource(ints = {READ, WRITE, TRIM, CACHE, WRITE_ZEROES, BLOCK_STATUS})
+  void x07OddRangesAreServedAsTheMinimumIsOneByte(int type) {
+    assertThat(error(0, type, 4097, 511)).isZero();
+    assertThat(error(0, type, SIZE - 1, 1)).isZero();
+  }
+
+  @ParameterizedTest
   @ValueSource(ints = {33 << 20, -1})
   void x08ReadAboveTheMaximumIsRefusedWithoutMemory(int length) {
     MemoryExport large = new MemoryExport(new ExportInfo("disk", 1L << 40, false, true, true));
@@ -118,7 +128,7 @@ class TransmissionTest {
   }
 
   @Test
-  void x08ReadOfTheMaximumWorks() {
+  void x08x36ReadOfTheMaximumWorks() {
     MemoryExport large = MemoryExport.writable(32 << 20);
     try (EmbeddedServer server = serve(large)) {
       server.send(new ClientBytes().read(1, 0, 32 << 20));
@@ -204,13 +214,13 @@ class TransmissionTest {
     "7, 32",
     "1, 32"
   })
-  void x14x15FlagsOfNoOrOfAnotherCommandAreInvalid(int type, String flags) {
+  void x14x15x26FlagsOfNoOrOfAnotherCommandAreInvalid(int type, String flags) {
     assertThat(error(Integer.decode(flags), type, 0, type == FLUSH ? 0 : 512)).isEqualTo(EINVAL);
     assertThat(export.requests()).containsExactly("read 0+1");
   }
 
   @Test
-  void x16WithoutNegotiationRepliesAreSimple() {
+  void x16x19WithoutNegotiationRepliesAreSimple() {
     try (EmbeddedServer server = EmbeddedServer.transmitting(export, false)) {
       server.send(new ClientBytes().read(1, 512, 16).read(2, SIZE, 1).request(4, READ, 3, 0, 8));
       ServerBytes replies = server.replies();
@@ -224,7 +234,7 @@ class TransmissionTest {
   }
 
   @Test
-  void x17x18ReadIsOneDataChunk() {
+  void x17x18x19ReadIsOneDataChunk() {
     Reply reply = reply(new ClientBytes().read(9, 100, 1000));
     assertThat(reply.structured()).isTrue();
     assertThat(reply.flags()).isEqualTo(1);
@@ -248,6 +258,33 @@ class TransmissionTest {
     assertThat(reply.data().getShort()).isEqualTo((short) reply.data().remaining());
     assertThat(StandardCharsets.UTF_8.decode(reply.data()).toString())
         .isEqualTo("the range ends behind the export");
+  }
+
+  @ParameterizedTest
+  @ValueSource(booleans = {false, true})
+  void x21ReadThatFailsHalfWaySendsNothingOfItsData(boolean structured) {
+    export.holding = true;
+    try (EmbeddedServer server = EmbeddedServer.transmitting(export, structured)) {
+      server.send(new ClientBytes().read(1, 0, 4096));
+      export.lastRead.buffer().writeZero(1000);
+      export.lastRead.fail(NbdError.EIO, "the disk failed half-way");
+      ServerBytes replies = server.replies();
+      assertThat(replies.reply()).extracting("cookie", "error").contains(1L, EIO);
+      assertThat(replies.atEnd()).isTrue();
+      assertThat(server.isOpen()).isTrue();
+    }
+  }
+
+  @Test
+  void x20cve202010761LongTextIsCutToTheLimit() {
+    export.holding = true;
+    try (EmbeddedServer server = serve(export)) {
+      server.send(new ClientBytes().read(1, 0, 8));
+      export.lastRead.fail(NbdError.EIO, "x".repeat(5000));
+      ByteBuffer chunk = server.replies().reply().data();
+      assertThat(chunk.remaining()).isEqualTo(4 + 2 + 4096);
+      assertThat(chunk.getShort(4)).isEqualTo((short) 4096);
+    }
   }
 
   @Test
@@ -334,6 +371,15 @@ class TransmissionTest {
   }
 
   @Test
+  void x28OnlyTheErrorsOfTheProtocolExist() {
+    assertThat(NbdError.values())
+        .extracting(NbdError::code)
+        .containsExactlyInAnyOrder(1, 5, 12, 22, 28, 75, 95, 108);
+    export.failure = NbdError.EOVERFLOW;
+    assertThat(error(0, READ, 0, 100)).isEqualTo(EIO);
+  }
+
+  @Test
   void x28SessionErrorsReachTheClient() {
     export.failure = NbdError.ENOSPC;
     Reply reply = reply(new ClientBytes().write(1, 0, new byte[512]));
@@ -401,6 +447,30 @@ class TransmissionTest {
   }
 
   @Test
+  void x31ManySlowRequestsDelayNoOther() {
+    export.holding = true;
+    try (EmbeddedServer server = serve(export)) {
+      ClientBytes slow = new ClientBytes();
+      for (int cookie = 0; cookie < 64; cookie++) {
+        slow.read(cookie, cookie, 1);
+      }
+      server.send(slow);
+      export.holding = false;
+      server.send(new ClientBytes().read(99, 8, 8));
+      assertThat(server.replies().reply().cookie()).isEqualTo(99);
+      List<Runnable> backwards = new ArrayList<>(export.held);
+      Collections.reverse(backwards);
+      backwards.forEach(Runnable::run);
+      ServerBytes replies = server.replies();
+      for (long cookie = 63; cookie >= 0; cookie--) {
+        Reply reply = replies.reply();
+        assertThat(reply.cookie()).isEqualTo(cookie);
+        assertThat(reply.data().getLong()).isEqualTo(cookie);
+      }
+    }
+  }
+
+  @Test
   void x31RepliesComeInTheOrderOfCompletion() {
     export.holding = true;
     try (EmbeddedServer server = serve(export)) {
@@ -416,7 +486,7 @@ class TransmissionTest {
   }
 
   @Test
-  void requestsInFlightAreBounded() {
+  void x31RequestsInFlightAreBounded() {
     export.holding = true;
     try (EmbeddedServer server = serve(export)) {
       ClientBytes many = new ClientBytes();
@@ -500,7 +570,7 @@ class TransmissionTest {
   }
 
   @Test
-  void shortReadIsNotASuccess() {
+  void x21ShortReadIsNotASuccess() {
     export.holding = true;
     try (EmbeddedServer server = serve(export)) {
       server.send(new ClientBytes().read(1, 0, 8));

@@ -47,6 +47,8 @@ import io.vmferry.relay.map.BootId;
 import io.vmferry.relay.peer.NettyPeerLink;
 import io.vmferry.relay.peer.PeerServer;
 import io.vmferry.relay.peer.PeerSetup;
+import io.vmferry.relay.source.FetchedCreation;
+import io.vmferry.relay.source.NbdSources;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.ProcessTable;
 import io.vmferry.relay.volume.Volume;
@@ -158,6 +160,7 @@ public final class RelayProcess implements AutoCloseable {
     Timeline timeline = new Timeline(config.node(), Clock.systemUTC());
     TakeoverWaits takeoverWaits = new TakeoverWaits(loop);
     Wiring wiring = new Wiring(timeline, loop, takeoverWaits);
+    NbdSources sources = new NbdSources(loop, limit, peerLoops, disk, peerSetup.random());
     volumes =
         new Volumes(
             config.node(),
@@ -170,6 +173,7 @@ public final class RelayProcess implements AutoCloseable {
                 InstantSource.system(),
                 peers::link,
                 peers::lane,
+                sources,
                 wiring));
     Forks forks = new Forks(volumes, peers);
     OpenTakeovers open = new OpenTakeovers(volumes, peers);
@@ -251,7 +255,8 @@ public final class RelayProcess implements AutoCloseable {
             new Promotion(volumes, peers),
             limit,
             timeline,
-            takeoverWaits);
+            takeoverWaits,
+            new FetchedCreation(volumes, sources)::create);
     controlServer =
         ControlServer.start(
             config.paths().relaySocket(),

@@ -33,7 +33,11 @@ final class RelayArchitectureTest {
 
   @ArchTest
   static final ArchRule volumesDoNotKnowWhoHandsThemOver =
-      neverUses("volume", "handover", "control", "disk");
+      neverUses("volume", "handover", "control", "disk", "source");
+
+  @ArchTest
+  static final ArchRule serversToFetchFromAreNoPeers =
+      neverUses("source", "handover", "control", "disk", "store");
 
   @ArchTest
   static final ArchRule theHandoverKnowsNoDiskAndNoApi = neverUses("handover", "control", "disk");

@@ -95,8 +95,8 @@ public final class VolumeExport extends ConfiguredCommand {
               + " lacks "
               + missing
               + " bytes here, which only "
-              + (volume.fetch() == null ? "its origin" : "node " + volume.fetch().origin())
-              + " has, and that can't be reached; repair the link, or if that node is lost take "
+              + (volume.fetch() == null ? "its origin" : volume.fetch().describeOrigin())
+              + " has, and that can't be reached; repair the link, or if that is lost take "
               + dataFile
               + " as it is: a raw image with holes for what is missing");
     }

@@ -121,7 +121,7 @@ final class LinkOutages {
       return null;
     }
     return "paused by vmferry: it waits for blocks of "
-        + (outage.origin == null ? "a node" : "node " + outage.origin)
+        + (outage.origin == null ? "a node" : outage.origin)
         + " and the link is down; resumed by itself when that is back";
   }
 
@@ -201,7 +201,7 @@ final class LinkOutages {
       return;
     }
     Outage outage = outages.computeIfAbsent(domain.uuid(), uuid -> newOutage(Phase.WATCHED));
-    outage.origin = cut.get().fetch().origin();
+    outage.origin = cut.get().fetch().describeOrigin();
     boolean waits = fetching.stream().anyMatch(v -> !v.fetch().linkUp() && v.fetch().waiting() > 0);
     long down = scheduler.nanoTime() - outage.since;
     if (outage.phase == Phase.WATCHED
@@ -268,7 +268,7 @@ final class LinkOutages {
     say(
         domain.name(),
         "pause",
-        "it waits for blocks of node "
+        "it waits for blocks of "
             + outage.origin
             + ", and the link has been down for "
             + pauseAfter.orElseThrow().toSeconds()

@@ -16,6 +16,7 @@ import io.vmferry.api.Capacity;
 import io.vmferry.api.CheckAttach;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.ExtendVolume;
+import io.vmferry.api.FetchVolume;
 import io.vmferry.api.PeerClients;
 import io.vmferry.api.PeerProbe;
 import io.vmferry.api.Problem;
@@ -49,6 +50,7 @@ import java.util.Map;
 import java.util.UUID;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /** The requests of the control API, moved to the data loop. Errors become Problems. */
@@ -71,7 +73,11 @@ public final class RelayApi {
   private final RateLimit limit;
   private final Timeline timeline;
   private final TakeoverWaits takeoverWaits;
+  private final Function<FetchVolume, CompletableFuture<VolumeStatus>> fetchedCreation;
 
+  /**
+   * @param fetchedCreation makes volumes whose content comes from NBD servers; called on the loop
+   */
   public RelayApi(
       String version,
       Loop loop,
@@ -86,7 +92,8 @@ public final class RelayApi {
       Promotion promotion,
       RateLimit limit,
       Timeline timeline,
-      TakeoverWaits takeoverWaits) {
+      TakeoverWaits takeoverWaits,
+      Function<FetchVolume, CompletableFuture<VolumeStatus>> fetchedCreation) {
     this.version = version;
     this.loop = loop;
     this.volumes = volumes;
@@ -102,6 +109,7 @@ public final class RelayApi {
     this.limit = limit;
     this.timeline = timeline;
     this.takeoverWaits = takeoverWaits;
+    this.fetchedCreation = fetchedCreation;
   }
 
   @Get("/v1/status")
@@ -197,6 +205,12 @@ public final class RelayApi {
   @Post("/v1/volumes")
   public CompletableFuture<VolumeStatus> create(CreateVolume request) {
     return onLoop(() -> volumes.create(request));
+  }
+
+  /** A new volume whose content comes from an NBD server. */
+  @Post("/v1/fetched-volumes")
+  public CompletableFuture<VolumeStatus> fetch(FetchVolume request) {
+    return onLoop(() -> fetchedCreation.apply(request));
   }
 
   @Delete("/v1/volumes/{name}")

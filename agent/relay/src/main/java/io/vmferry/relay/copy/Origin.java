@@ -25,7 +25,7 @@ import java.util.UUID;
  * One volume at the node that has the blocks this replica lacks. Checks every answer (place, order,
  * checksum) before it hands it on. Loop only.
  */
-public final class Origin {
+public final class Origin implements BlockSource {
   /** Largest range of one request: big enough to be efficient, small enough to share a link. */
   public static final int MAX_READ = 1 << 20;
 
@@ -65,15 +65,24 @@ public final class Origin {
     this.loop = loop;
   }
 
-  public PeerLink link() {
-    return link;
+  @Override
+  public String name() {
+    return "node " + link.node();
   }
 
-  /**
-   * Reads {@code length} bytes, at most {@link #MAX_READ}, from {@code offset}.
-   *
-   * @param compressed whether data may come compressed; only if {@link Compression#available}
-   */
+  @Override
+  public boolean up() {
+    return link.up();
+  }
+
+  @Override
+  public String waitingFor() {
+    return link.up()
+        ? null
+        : "the link to node " + link.node() + " (" + link.problem() + "); it reconnects by itself";
+  }
+
+  @Override
   public void read(Role role, long offset, int length, boolean compressed, Sink sink) {
     Read.Builder read =
         Read.newBuilder().setUuid(uuid).setOffset(offset).setLength(length).setZstd(compressed);
@@ -93,7 +102,7 @@ public final class Origin {
     void end(long next, Exception error);
   }
 
-  /** Asks for the holes from {@code offset} on, as many as fit one answer. */
+  @Override
   public void holes(long offset, long size, HoleSink sink) {
     Frame request =
         Frame.newBuilder()
@@ -113,7 +122,7 @@ public final class Origin {
     void heat(HeatRanks heat, Exception error);
   }
 
-  /** Asks what the guest used last, of a volume of {@code size} bytes. */
+  @Override
   public void heat(long size, HeatSink sink) {
     Frame request =
         Frame.newBuilder()

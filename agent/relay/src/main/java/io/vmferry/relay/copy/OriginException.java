@@ -9,7 +9,7 @@ public final class OriginException extends Exception {
 
   private final Refused.Code code;
 
-  OriginException(Refused.Code code, String message) {
+  public OriginException(Refused.Code code, String message) {
     super(message);
     this.code = code;
   }

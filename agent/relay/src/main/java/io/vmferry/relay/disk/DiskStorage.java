@@ -242,6 +242,10 @@ public final class DiskStorage implements VolumeStorage {
       DiskBlockFile.create(unfinished.resolve(DATA), record.size(), loop, io).close();
       new DurableFile(ops, unfinished.resolve(STATE), "volume", MAX_STATE_BYTES)
           .write(content(record));
+      if (record.held() == VolumeRecord.Held.JOURNAL) {
+        BlockMap none = HeapBlockMap.allClear(new BlockGrid(record.size()).blocks());
+        HeldJournal.create(ops, unfinished, record.uuid(), record.epoch(), none).close();
+      }
       ops.rename(unfinished, directory(name));
       ops.forceDirectory(state);
     } catch (IOException e) {

@@ -116,8 +116,8 @@ public final class Extension {
     if (record.state() == VolumeState.FETCHING) {
       return refused(
           volume,
-          "is still copied from node "
-              + record.origin().node()
+          "is still copied from "
+              + (record.source() == null ? "node " + record.origin().node() : record.source().uri())
               + "; try again when 'vmferry status' shows it complete");
     }
     if (record.state() != VolumeState.SERVING) {

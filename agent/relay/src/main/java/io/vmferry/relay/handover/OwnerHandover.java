@@ -139,6 +139,7 @@ public final class OwnerHandover {
           Refused.Code.NOT_OWNER,
           name + " is owned by node " + record.epoch().owner() + ", not here; ask there");
     }
+    requireNoSource(record);
     if (!record.epoch().equals(wanted.epoch())) {
       throw new PeerRefusal(
           Refused.Code.WRONG_EPOCH,
@@ -152,6 +153,22 @@ public final class OwnerHandover {
     if (busy.contains(volume)) {
       throw new PeerRefusal(
           Refused.Code.BUSY, name + " is changing its owner or its size; ask again");
+    }
+  }
+
+  /**
+   * A volume whose content is still at an NBD server doesn't leave: the next owner would have to
+   * fetch from there too, and who can reach that server is not known here.
+   */
+  static void requireNoSource(VolumeRecord record) {
+    if (record.source() != null) {
+      throw new PeerRefusal(
+          Refused.Code.FAILED,
+          "volume "
+              + record.name()
+              + " is still copied from "
+              + record.source().uri()
+              + "; move it when 'vmferry status' shows it complete");
     }
   }
 

@@ -148,7 +148,7 @@ public final class PeerRequests implements PeerService {
         .setState(record.state().name())
         .setAllocated(status.allocated())
         .setClients(volume.clients())
-        .setOrigin(fetching ? record.origin().node() : "")
+        .setOrigin(fetching && record.origin() != null ? record.origin().node() : "")
         .setMissing(fetching ? record.size() - status.present() : 0)
         .setContent(volume.isOwner() ? volume.contentTag() : "")
         .build();
@@ -176,6 +176,7 @@ public final class PeerRequests implements PeerService {
           Refused.Code.NOT_OWNER,
           "volume " + record.name() + " is owned by node " + record.epoch().owner());
     }
+    OwnerHandover.requireNoSource(record);
     if (extension.isGrowing(volume)) {
       throw new PeerRefusal(
           Refused.Code.BUSY, "volume " + record.name() + " is being extended; ask again");

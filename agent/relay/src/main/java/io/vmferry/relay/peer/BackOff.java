@@ -5,7 +5,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.random.RandomGenerator;
 
 /** Delays between attempts to connect: exponential, with jitter. Confined to the event loop. */
-final class BackOff {
+public final class BackOff {
 
   /** First delay: a relay that restarts is back in about this time. */
   static final long MIN_NANOS = TimeUnit.MILLISECONDS.toNanos(100);
@@ -19,26 +19,26 @@ final class BackOff {
   private final RandomGenerator random;
   private long ceiling = MIN_NANOS;
 
-  BackOff(RandomGenerator random) {
+  public BackOff(RandomGenerator random) {
     this.random = random;
   }
 
   /** Next delay in nanoseconds: between half of the ceiling and the ceiling, which then doubles. */
-  long nextNanos() {
+  public long nextNanos() {
     long delay = ceiling / 2 + (long) (random.nextDouble() * ceiling / 2);
     ceiling = Math.min(MAX_NANOS, ceiling * 2);
     return delay;
   }
 
   /** A connection was lost that had stood for {@code nanos}. */
-  void connectionStood(long nanos) {
+  public void connectionStood(long nanos) {
     if (nanos >= STABLE_NANOS) {
       reset();
     }
   }
 
   /** The next delay is the first one again. */
-  void reset() {
+  public void reset() {
     ceiling = MIN_NANOS;
   }
 }

@@ -14,7 +14,7 @@ import io.netty.handler.flush.FlushConsolidationHandler;
 import io.netty.handler.ssl.SslHandler;
 
 /** What both ends of a connection have in common: socket options and the lower handlers. */
-final class PeerSockets {
+public final class PeerSockets {
 
   /**
    * Longest wait for a TCP connection to be accepted, in milliseconds. A lost SYN is repeated after
@@ -66,6 +66,12 @@ final class PeerSockets {
     ChannelConfig config = channel.config();
     config.setWriteBufferWaterMark(WATER_MARK);
     config.setMessageSizeEstimator(SIZE_ESTIMATOR);
+    configureTcp(channel);
+  }
+
+  /** Sets what makes a connection quick, and what finds out that nobody is at its other end. */
+  public static void configureTcp(Channel channel) {
+    ChannelConfig config = channel.config();
     if (channel instanceof EpollSocketChannel) {
       config.setOption(ChannelOption.TCP_NODELAY, true);
       config.setOption(ChannelOption.SO_KEEPALIVE, true);

@@ -19,14 +19,14 @@ import java.util.Base64;
 import java.util.List;
 
 /** Reads certificates and keys, and says what is wrong with them before a peer has to. */
-final class PemFiles {
+public final class PemFiles {
   private static final String KEY_BEGIN = "-----BEGIN PRIVATE KEY-----";
   private static final String KEY_END = "-----END PRIVATE KEY-----";
 
   private PemFiles() {}
 
   /** At least one certificate. */
-  static List<X509Certificate> certificates(Path file) throws IOException {
+  public static List<X509Certificate> certificates(Path file) throws IOException {
     byte[] content = read(file);
     try {
       List<X509Certificate> found =

@@ -57,6 +57,10 @@ public final class DiskBlockFile implements BlockFile {
   private int inTheWay;
 
   private boolean closed;
+
+  /** The descriptor was given back. */
+  private boolean released;
+
   private boolean forcing;
   private List<Done> waitingForForce = new ArrayList<>();
 
@@ -456,9 +460,11 @@ public final class DiskBlockFile implements BlockFile {
   }
 
   private void closeIfIdle() {
-    if (!closed || underWay > 0) {
+    if (!closed || underWay > 0 || released) {
       return;
     }
+    // Whoever is told of the last end may close: the descriptor may be another file's by then.
+    released = true;
     try {
       file.close();
     } catch (ErrnoException e) {

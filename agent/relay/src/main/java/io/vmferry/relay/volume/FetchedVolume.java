@@ -2,6 +2,7 @@
 package io.vmferry.relay.volume;
 
 import io.netty.buffer.ByteBuf;
+import io.vmferry.relay.copy.BlockSource;
 import io.vmferry.relay.copy.BulkLane;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.CopyOrder;
@@ -68,7 +69,7 @@ final class FetchedVolume {
   private final BlockFile file;
   private final HeldBlocks held;
   private final InFlight inFlight;
-  private final Origin origin;
+  private final BlockSource origin;
   private final BulkLane lane;
   private final FetchCounters counters;
   private final Loop loop;
@@ -105,7 +106,7 @@ final class FetchedVolume {
       BlockFile file,
       HeldBlocks held,
       InFlight inFlight,
-      Origin origin,
+      BlockSource origin,
       BulkLane lane,
       FetchCounters counters,
       Loop loop,
@@ -185,7 +186,7 @@ final class FetchedVolume {
    */
   void reading(long from, long to) {
     ReadAhead.Portion ahead = readAhead.read(from, to, BlockGrid.blockAfter(lane.readAheadBytes()));
-    if (ahead != null && !stopped && !diskFull && origin.link().up()) {
+    if (ahead != null && !stopped && !diskFull && origin.up()) {
       fetchAhead(ahead.from(), ahead.to());
     }
   }
@@ -202,22 +203,13 @@ final class FetchedVolume {
 
   /** What keeps missing blocks from coming, for people; null if nothing does. */
   String waitingFor() {
-    if (!origin.link().up()) {
-      return "the link to node "
-          + origin.link().node()
-          + " ("
-          + origin.link().problem()
-          + "); it reconnects by itself";
-    }
-    return trouble;
+    String lost = origin.waitingFor();
+    return lost == null ? trouble : lost;
   }
 
-  String originNode() {
-    return origin.link().node();
-  }
-
-  boolean originUp() {
-    return origin.link().up();
+  /** Where missing blocks come from, for people. */
+  String source() {
+    return origin.name();
   }
 
   private void goOn() {
@@ -334,7 +326,7 @@ final class FetchedVolume {
   }
 
   private void background() {
-    while (!stopped && origin.link().up() && !waitsForLane && !retrying) {
+    while (!stopped && origin.up() && !waitsForLane && !retrying) {
       if (diskFull && inBackground.cardinality() > 0) {
         // One request is enough to find out whether there is space again.
         return;
@@ -421,8 +413,7 @@ final class FetchedVolume {
     if (stopped) {
       return;
     }
-    boolean lost = error instanceof LinkDownException && !origin.link().up();
-    if (lost) {
+    if (error != null && !origin.up()) {
       // We are woken when the link is back; everything else is asked again after a while.
       return;
     }

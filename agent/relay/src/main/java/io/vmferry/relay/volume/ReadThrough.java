@@ -2,6 +2,7 @@
 package io.vmferry.relay.volume;
 
 import io.netty.buffer.ByteBuf;
+import io.vmferry.relay.copy.BlockSource;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.peer.wire.Role;
@@ -46,7 +47,7 @@ final class ReadThrough {
   private final BlockFile file;
   private final HeldBlocks held;
   private final InFlight inFlight;
-  private final Origin origin;
+  private final BlockSource origin;
   private final FetchCounters counters;
   private final Consumer<Exception> failed;
   private final Set<Reading> readings = new LinkedHashSet<>();
@@ -60,7 +61,7 @@ final class ReadThrough {
       BlockFile file,
       HeldBlocks held,
       InFlight inFlight,
-      Origin origin,
+      BlockSource origin,
       FetchCounters counters,
       Consumer<Exception> failed) {
     this.grid = grid;

@@ -11,6 +11,7 @@ import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdExport;
 import io.vmferry.nbd.NbdExportException;
 import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.copy.BlockSource;
 import io.vmferry.relay.copy.BulkLane;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.exec.DiskTasks;
@@ -81,6 +82,7 @@ public final class Volume implements NbdExport {
       InstantSource wallClock,
       Function<String, PeerLink> links,
       Function<String, BulkLane> lanes,
+      Sources sources,
       Events events) {}
 
   /** A request of a healthy disk takes milliseconds; a busy one may take a second. */
@@ -105,6 +107,10 @@ public final class Volume implements NbdExport {
   private HeldBlocks held;
   private Durability durability;
   private FetchedVolume fetched;
+
+  /** The NBD server that missing blocks come from; null if none, or if none are missing. */
+  private Sources.Source source;
+
   private PassThrough passThrough;
   private LocalIo localIo;
   private FetchCounters counters;
@@ -392,6 +398,7 @@ public final class Volume implements NbdExport {
   public void close(String why, Runnable then) {
     failure = why;
     stopFetching();
+    closeSource();
     if (passThrough != null) {
       passThrough.stop().forEach(this::submit);
       passThrough = null;
@@ -470,7 +477,7 @@ public final class Volume implements NbdExport {
 
   /** The control connection to a peer is up again. */
   public void linkUp(String node) {
-    if (fetched != null && fetched.originNode().equals(node)) {
+    if (fetched != null && record.origin() != null && record.origin().node().equals(node)) {
       fetched.linkUp();
     }
     if (passThrough != null && record.epoch().owner().equals(node)) {
@@ -496,7 +503,9 @@ public final class Volume implements NbdExport {
       parkedRequests.addAll(passThrough.stop());
       passThrough = null;
     }
-    if (fetched == null && !held.isComplete() && record.origin() != null) {
+    if (fetched == null
+        && !held.isComplete()
+        && (record.origin() != null || record.source() != null)) {
       fetched = fetching();
     }
     if (isOwner() || isForked()) {
@@ -529,18 +538,33 @@ public final class Volume implements NbdExport {
 
   private FetchedVolume fetching() {
     VolumeRecord.Origin from = record.origin();
+    if (from == null) {
+      if (source == null) {
+        source = shared.sources().open(record, this::sourceUp);
+      }
+      return fetching(source.blocks(), source.lane());
+    }
     Origin origin =
         new Origin(shared.links().apply(from.node()), record.uuid(), from.epoch(), shared.loop());
+    return fetching(origin, shared.lanes().apply(from.node()));
+  }
+
+  private void sourceUp() {
+    if (fetched != null) {
+      fetched.linkUp();
+    }
+  }
+
+  private void closeSource() {
+    if (source != null) {
+      source.close();
+      source = null;
+    }
+  }
+
+  private FetchedVolume fetching(BlockSource blocks, BulkLane lane) {
     return new FetchedVolume(
-        grid,
-        file,
-        held,
-        inFlight,
-        origin,
-        shared.lanes().apply(from.node()),
-        counters,
-        shared.loop(),
-        new FetchHost());
+        grid, file, held, inFlight, blocks, lane, counters, shared.loop(), new FetchHost());
   }
 
   private void stopFetching() {
@@ -651,6 +675,7 @@ public final class Volume implements NbdExport {
       record = complete;
       deferred.addAll(fetched == null ? List.of() : fetched.stop());
       fetched = null;
+      closeSource();
       held.becomeComplete();
     }
 
@@ -699,14 +724,16 @@ public final class Volume implements NbdExport {
     if (record.origin() != null) {
       lastOrigin = record.origin().node();
     }
+    int waiting = fetched == null ? 0 : fetched.waiting();
+    if (record.source() != null) {
+      boolean up = source != null && source.blocks().up();
+      return counters.status(record.source().uri(), up, record.size() - held.bytes(), waiting);
+    }
     if (lastOrigin == null) {
       return null;
     }
     return counters.status(
-        lastOrigin,
-        shared.links().apply(lastOrigin).up(),
-        record.size() - held.bytes(),
-        fetched == null ? 0 : fetched.waiting());
+        lastOrigin, shared.links().apply(lastOrigin).up(), record.size() - held.bytes(), waiting);
   }
 
   private String waitingFor() {
@@ -724,7 +751,7 @@ public final class Volume implements NbdExport {
     if (slow != null) {
       return slow
           + "; check the disk of this node"
-          + (fetched == null ? "" : " and that of node " + fetched.originNode());
+          + (fetched == null ? "" : " and that of " + fetched.source());
     }
     if (record.state() == VolumeState.RELEASED && hasParkedRequests()) {
       return "the volume is owned by node " + record.epoch().owner() + "; I/O here is held";

@@ -31,6 +31,7 @@ import java.util.function.Consumer;
  * @param promotedOver the epoch that a promotion by force ended without its owner's consent, as
  *     long as this node owns the volume since; or null
  * @param rival epoch in which another node owns the volume too (FORKED only), or null
+ * @param source the plain NBD server that missing blocks come from, until all are here; or null
  */
 @JsonInclude(JsonInclude.Include.NON_NULL)
 public record VolumeRecord(
@@ -47,7 +48,8 @@ public record VolumeRecord(
     Instant completeSince,
     Release release,
     Epoch promotedOver,
-    Epoch rival) {
+    Epoch rival,
+    Source source) {
 
   /** Which blocks a replica holds. */
   public enum Held {
@@ -73,6 +75,15 @@ public record VolumeRecord(
    */
   public record Release(Epoch to, Instant at) {}
 
+  /**
+   * A plain NBD server whose export is the content of a new volume.
+   *
+   * @param uri of the export
+   * @param tlsCa file with the certificates of the authorities that the server's certificate may be
+   *     from; null for those that the system trusts
+   */
+  public record Source(String uri, String tlsCa) {}
+
   public VolumeRecord {
     replicas = replicas == null ? Set.of() : Set.copyOf(replicas);
   }
@@ -93,7 +104,20 @@ public record VolumeRecord(
         null,
         null,
         null,
+        null,
         null);
+  }
+
+  /** A new volume, owned here, whose content is still at an NBD server. */
+  public static VolumeRecord fetched(
+      String name, UUID uuid, long size, String node, Source source) {
+    return created(name, uuid, size, node)
+        .with(
+            draft -> {
+              draft.state = VolumeState.FETCHING;
+              draft.held = Held.JOURNAL;
+              draft.source = source;
+            });
   }
 
   /** A new standby of a volume that is owned elsewhere. */
@@ -109,6 +133,7 @@ public record VolumeRecord(
         null,
         domain,
         Set.of(),
+        null,
         null,
         null,
         null,
@@ -163,7 +188,8 @@ public record VolumeRecord(
   }
 
   /**
-   * Complete; the origin stays noted until it knows. A replica that is not owner keeps its state.
+   * Complete; the origin stays noted until it knows, an NBD server need not know. A replica that is
+   * not owner keeps its state.
    */
   public VolumeRecord completed() {
     return with(
@@ -172,6 +198,7 @@ public record VolumeRecord(
             draft.state = next(VolumeTransitions.Trigger.COMPLETE);
           }
           draft.held = Held.ALL;
+          draft.source = null;
         });
   }
 
@@ -325,6 +352,7 @@ public record VolumeRecord(
     private Release release;
     private Epoch promotedOver;
     private Epoch rival;
+    private Source source;
 
     Draft(VolumeRecord before) {
       this.before = before;
@@ -340,6 +368,7 @@ public record VolumeRecord(
       release = before.release;
       promotedOver = before.promotedOver;
       rival = before.rival;
+      source = before.source;
     }
 
     VolumeRecord record() {
@@ -357,7 +386,8 @@ public record VolumeRecord(
           completeSince,
           release,
           promotedOver,
-          rival);
+          rival,
+          source);
     }
   }
 }

@@ -43,7 +43,10 @@ public interface VolumeStorage {
   /** Opens all replicas. One that is broken is reported and left alone; the others are served. */
   List<Found> load() throws IOException;
 
-  /** Makes a new replica: an empty data file and the record, durable. */
+  /**
+   * Makes a new replica: an empty data file and the record, durable; and a journal that holds
+   * nothing if the record says so.
+   */
   BlockFile create(VolumeRecord record) throws IOException;
 
   /** Replaces the records of these replicas, durably, all or none. */

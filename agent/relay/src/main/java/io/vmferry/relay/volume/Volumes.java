@@ -7,6 +7,10 @@ import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
+import io.vmferry.relay.map.BlockGrid;
+import io.vmferry.relay.map.BlockMap;
+import io.vmferry.relay.map.HeapBlockMap;
+import io.vmferry.relay.store.BlockFile;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Collection;
@@ -91,18 +95,25 @@ public final class Volumes {
   /** Makes a new volume, owned here. */
   public CompletableFuture<VolumeStatus> create(CreateVolume request) {
     VolumeName.check(request.name());
-    if (request.size() < 1 || request.size() > MAX_SIZE) {
-      throw new ProblemException(
-          Problem.Code.BAD_REQUEST,
-          "volume "
-              + request.name()
-              + " can't have "
-              + request.size()
-              + " bytes; choose a size from 1 byte to 16 TiB");
-    }
+    checkSize(request.name(), request.size());
     VolumeRecord record =
         VolumeRecord.created(request.name(), UUID.randomUUID(), request.size(), node);
     return add(record).thenApply(Volume::status);
+  }
+
+  /** Makes a new volume, owned here, whose content comes from an NBD server. */
+  public CompletableFuture<VolumeStatus> create(String name, long size, VolumeRecord.Source from) {
+    checkSize(name, size);
+    return add(VolumeRecord.fetched(name, UUID.randomUUID(), size, node, from))
+        .thenApply(Volume::status);
+  }
+
+  private static void checkSize(String name, long size) {
+    if (size < 1 || size > MAX_SIZE) {
+      throw new ProblemException(
+          Problem.Code.BAD_REQUEST,
+          "volume " + name + " can't have " + size + " bytes; choose a size from 1 byte to 16 TiB");
+    }
   }
 
   /** Makes a replica's files and serves it. Fails with NAME_TAKEN or NO_SPACE. */
@@ -120,25 +131,40 @@ public final class Volumes {
     shared
         .tasks()
         .run(
-            () -> shared.storage().create(record),
-            (file, error) -> {
+            () -> make(record),
+            (replica, error) -> {
               inCreation.remove(name);
               if (error != null) {
                 result.completeExceptionally(
                     storageProblem("volume " + name + " can't be made", error));
                 return;
               }
-              Volume volume =
-                  new Volume(
-                      shared,
-                      new VolumeStorage.Replica(
-                          record, file, null, null, null, Map.of(), Set.of()));
+              Volume volume = new Volume(shared, replica);
               byName.put(name, volume);
               VolumeLog.about(log.atInfo(), record)
                   .log("volume {}: {} {}", name, record.state(), record.epoch());
               result.complete(volume);
             });
     return result;
+  }
+
+  /** On a disk thread. */
+  private VolumeStorage.Replica make(VolumeRecord record) throws IOException {
+    VolumeStorage storage = shared.storage();
+    BlockFile file = storage.create(record);
+    if (record.held() != VolumeRecord.Held.JOURNAL) {
+      return new VolumeStorage.Replica(record, file, null, null, null, Map.of(), Set.of());
+    }
+    try {
+      BlockMap none = HeapBlockMap.allClear(new BlockGrid(record.size()).blocks());
+      VolumeStorage.HeldMaps maps = storage.beginFetching(record, record.epoch(), none);
+      return new VolumeStorage.Replica(
+          record, file, maps.journal(), maps.live(), none, Map.of(), Set.of());
+    } catch (IOException e) {
+      file.close();
+      storage.delete(record);
+      throw e;
+    }
   }
 
   /**

@@ -138,14 +138,14 @@ final class OriginTest {
   }
 
   @Test
-  void refusesAnAnswerThatEndsEarly() {
+  void cve20220485RefusesAnAnswerThatEndsEarly() {
     FakeLink.Call call = read(0, 20);
     call.data(0, new byte[10]);
     refused(call, "too early");
   }
 
   @Test
-  void refusesAWrongChecksum() {
+  void cve20220485RefusesAWrongChecksum() {
     FakeLink.Call call = read(0, 2);
     call.frame(Frame.newBuilder().setExtent(FakeLink.piece(0, 2).setCrc32C(1)), (byte) 1, (byte) 2);
     assertThat(log).isEmpty();
@@ -219,7 +219,7 @@ final class OriginTest {
   }
 
   @Test
-  void tellsARefusalWithItsCode() {
+  void r10TellsARefusalWithItsCode() {
     FakeLink.Call call = read(0, 8);
     call.refuse(Refused.Code.WRONG_EPOCH);
     refused(call, "no");
@@ -236,7 +236,7 @@ final class OriginTest {
   }
 
   @Test
-  void namesItsEpoch() {
+  void r4NamesItsEpoch() {
     FakeLink.Call call = read(0, 8);
     assertThat(call.request().getRead().getEpoch().getNumber()).isEqualTo(2);
     assertThat(call.request().getRead().getLength()).isEqualTo(8);

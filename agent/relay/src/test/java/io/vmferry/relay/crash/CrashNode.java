@@ -20,6 +20,7 @@ import io.vmferry.relay.sim.VirtualTime;
 import io.vmferry.relay.store.MemoryBlockFile;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.LocalProcess;
+import io.vmferry.relay.volume.NoSources;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.VolumeStorage;
@@ -104,6 +105,7 @@ final class CrashNode {
                 () -> Instant.EPOCH,
                 node -> origin,
                 node -> lane,
+                new NoSources(),
                 new Unheard()));
   }
 

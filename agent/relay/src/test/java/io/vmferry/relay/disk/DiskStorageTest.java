@@ -70,6 +70,20 @@ final class DiskStorageTest {
     return record;
   }
 
+  @Test
+  void aVolumeThatIsFetchedFromAServerHasItsJournalFromTheStart() throws IOException {
+    VolumeRecord fetched =
+        VolumeRecord.fetched(
+            "vol", uuid("vol"), SIZE, "b", new VolumeRecord.Source("nbd://server/disk", null));
+    create(storage(BOOT), fetched);
+
+    Found found = load(NEXT_BOOT).get(0);
+    assertThat(found.failure()).isNull();
+    assertThat(found.replica().record()).isEqualTo(fetched);
+    assertThat(found.replica().durable().cardinality()).isZero();
+    assertThat(found.replica().live().blocks()).isEqualTo(BLOCKS);
+  }
+
   private List<Found> load(UUID boot) throws IOException {
     List<Found> found = storage(boot).load();
     for (Found each : found) {

@@ -5,6 +5,7 @@ import static io.vmferry.relay.handover.Nodes.open;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.Unpooled;
+import io.vmferry.api.AttachStandby;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.VolumeState;
@@ -13,6 +14,7 @@ import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.StaleMapCodec;
 import io.vmferry.relay.peer.WireIds;
+import io.vmferry.relay.peer.wire.Attach;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Takeover;
@@ -21,6 +23,7 @@ import io.vmferry.relay.store.DiskErrors;
 import io.vmferry.relay.store.MemoryBlockFile.Kind;
 import io.vmferry.relay.volume.RecordedReply;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeRecord;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.UUID;
@@ -91,6 +94,26 @@ final class OwnerHandoverTest {
     nodes.a.kill();
     nodes.a.start();
     assertThat(nodes.ask(nodes.a, "b", takeover()).only()).isEqualTo(first.only());
+  }
+
+  @Test
+  void aVolumeThatIsFetchedFromAServerStays() {
+    VolumeRecord.Source from = new VolumeRecord.Source("nbd://server/disk", null);
+    nodes.await(nodes.a.volumes().create("fetched", Nodes.SIZE, from));
+    Volume fetched = nodes.a.volume("fetched");
+    String why = "still copied from nbd://server/disk; move it when 'vmferry status' shows";
+
+    Frame.Builder attach =
+        Frame.newBuilder()
+            .setAttach(Attach.newBuilder().setUuid(WireIds.bytes(fetched.record().uuid())));
+    for (Frame.Builder request : List.of(takeover(FIRST, fetched.record().uuid()), attach)) {
+      Refused refused = nodes.ask(nodes.a, "b", request).only().getRefused();
+      assertThat(refused.getCode()).isEqualTo(Refused.Code.FAILED);
+      assertThat(refused.getMessage()).contains(why);
+    }
+    AttachStandby standby = new AttachStandby(Nodes.DOMAIN, List.of("fetched"), null);
+    assertThat(nodes.problem(nodes.b.attacher().attach(standby)).message()).contains(why);
+    assertThat(fetched.record().state()).isEqualTo(VolumeState.FETCHING);
   }
 
   @Test

@@ -21,6 +21,7 @@ import io.vmferry.relay.peer.wire.TakenOver;
 import io.vmferry.relay.sim.SimStorage;
 import io.vmferry.relay.sim.VirtualTime;
 import io.vmferry.relay.volume.Commits;
+import io.vmferry.relay.volume.NoSources;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
@@ -61,6 +62,7 @@ final class TakeoverAnswersTest {
               () -> Instant.EPOCH,
               peers::link,
               peers::lane,
+              new NoSources(),
               new Unheard()));
   private final OpenTakeovers open = new OpenTakeovers(volumes, peers);
   private final StandbyHandover handover =

@@ -37,7 +37,7 @@ class CallDispatcherTest {
   }
 
   @Test
-  void answersInAnyOrderFindTheirCalls() {
+  void r11AnswersInAnyOrderFindTheirCalls() {
     RecordedAnswers first = send();
     RecordedAnswers second = send();
     answer(TestFrames.extent(0, 3).setId(2), 3);

@@ -29,6 +29,7 @@ import io.vmferry.relay.handover.VolumesByName;
 import io.vmferry.relay.peer.PeerService;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.LocalProcess;
+import io.vmferry.relay.volume.NoSources;
 import io.vmferry.relay.volume.ProcessTable;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.Volumes;
@@ -227,6 +228,7 @@ public final class SimNode {
                 time::instant,
                 peers::link,
                 peers::lane,
+                new NoSources(),
                 events));
     Forks forks = new Forks(volumes, peers);
     OpenTakeovers open = new OpenTakeovers(volumes, peers);
@@ -273,7 +275,8 @@ public final class SimNode {
             promotion,
             limit,
             new Timeline(name, Clock.systemUTC()),
-            new TakeoverWaits(life));
+            new TakeoverWaits(life),
+            request -> NoSources.none());
     volumes.start(storage.load());
     notices.start();
     open.start();

@@ -487,7 +487,7 @@ final class DiskBlockFileTest {
   }
 
   @Test
-  void noSpaceAndNoQuotaDoNotPoison() {
+  void x28NoSpaceAndNoQuotaDoNotPoison() {
     syscalls.script("pwritev2", -Errno.ENOSPC, -Errno.EDQUOT);
     write(0, random(4096, 1));
     write(0, random(4096, 1));
@@ -515,7 +515,7 @@ final class DiskBlockFileTest {
   }
 
   @Test
-  void allocatedZeroesHaveSpace() {
+  void x24x34AllocatedZeroesHaveSpace() {
     file.zero(0, 1 << 20, false, note("zero"));
     settle();
 
@@ -564,7 +564,7 @@ final class DiskBlockFileTest {
   }
 
   @Test
-  void tellsHolesFromData() {
+  void x34TellsHolesFromData() {
     write(1 << 20, random(1 << 16, 1));
 
     assertThat(extents(0, SIZE))
@@ -628,6 +628,13 @@ final class DiskBlockFileTest {
     assertThat(answers).containsExactly("write");
     assertThat(syscalls.count("close")).isEqualTo(1);
     bytes.release();
+  }
+
+  @Test
+  void whoClosesWhenTheLastOperationEndsClosesOnce() {
+    file.force(error -> file.close());
+    settle();
+    assertThat(syscalls.count("close")).isEqualTo(1);
   }
 
   @Test

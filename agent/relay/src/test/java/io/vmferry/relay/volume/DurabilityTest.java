@@ -57,7 +57,7 @@ final class DurabilityTest {
   }
 
   @Test
-  void dataThenBitThenReply() {
+  void x10r8DataThenBitThenReply() {
     held.hold(0, 1);
     force("a");
     assertThat(disk).isEmpty();
@@ -94,7 +94,7 @@ final class DurabilityTest {
   }
 
   @Test
-  void aBlockThatCameDuringTheForceIsNotJournaledByItsRound() {
+  void r8ABlockThatCameDuringTheForceIsNotJournaledByItsRound() {
     held.hold(0, 1);
     force("a");
     held.hold(1, 2);

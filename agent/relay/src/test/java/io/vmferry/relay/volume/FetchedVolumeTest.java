@@ -52,7 +52,7 @@ final class FetchedVolumeTest {
   }
 
   @Property(tries = 200)
-  void neverOverwritesANewerGuestWrite(@ForAll long seed) throws IOException {
+  void r6NeverOverwritesANewerGuestWrite(@ForAll long seed) throws IOException {
     VolumeFixture f = new VolumeFixture();
     Random random = new Random(seed);
     Volume volume = f.fetching(SIZE, 0);
@@ -98,7 +98,7 @@ final class FetchedVolumeTest {
   }
 
   @Test
-  void missesOfOneBlockShareOneFetch() throws IOException {
+  void r13MissesOfOneBlockShareOneFetch() throws IOException {
     Volume volume = fixture.fetching(SIZE, 0);
     NbdSession guest = open(volume, 7);
     RecordedReply one = new RecordedReply();
@@ -233,7 +233,7 @@ final class FetchedVolumeTest {
   }
 
   @Test
-  void aBlockThatIsBeingStoredIsNotAskedForAgain() throws IOException {
+  void r13ABlockThatIsBeingStoredIsNotAskedForAgain() throws IOException {
     NbdSession guest = open(fixture.fetching(SIZE, 0), 7);
     fixture.file().hold();
     RecordedReply one = new RecordedReply();
@@ -360,7 +360,7 @@ final class FetchedVolumeTest {
   }
 
   @Test
-  void aReadOnAFullDiskIsAskedAgainWhenTheOriginRefuses() throws IOException {
+  void r10AReadOnAFullDiskIsAskedAgainWhenTheOriginRefuses() throws IOException {
     Volume volume = onAFullDisk();
     RecordedReply reply = new RecordedReply();
     open(volume, 7).read(3L * BLOCK, BLOCK, reply);

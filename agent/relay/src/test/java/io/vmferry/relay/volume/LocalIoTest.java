@@ -93,7 +93,7 @@ final class LocalIoTest {
   }
 
   @Test
-  void aBlockOfWhichAWriteCoversTheEndIsFetchedFirst() throws IOException {
+  void r5ABlockOfWhichAWriteCoversTheEndIsFetchedFirst() throws IOException {
     fetching(0);
     RecordedReply reply = write(512, filled(2 * BLOCK - 512, 5), false);
 
@@ -109,7 +109,7 @@ final class LocalIoTest {
   }
 
   @Test
-  void aBlockOfWhichAWriteCoversTheBeginningIsFetchedFirst() throws IOException {
+  void r5ABlockOfWhichAWriteCoversTheBeginningIsFetchedFirst() throws IOException {
     fetching(0);
     RecordedReply reply = write(0, filled(BLOCK + 512, 5), false);
 
@@ -125,7 +125,7 @@ final class LocalIoTest {
   }
 
   @Test
-  void aWriteThatWaitsForABlockDiesWithItsConnection() throws IOException {
+  void r15AWriteThatWaitsForABlockDiesWithItsConnection() throws IOException {
     fetching(0);
     RecordedReply reply = write(512, filled(512, 5), false);
     guest.closed(false);
@@ -138,7 +138,7 @@ final class LocalIoTest {
   }
 
   @Test
-  void aFastZeroingThatWouldHaveToFetchIsRefusedAtOnce() throws IOException {
+  void x25AFastZeroingThatWouldHaveToFetchIsRefusedAtOnce() throws IOException {
     fetching(0);
     RecordedReply partly = new RecordedReply();
     guest.writeZeroes(512, BLOCK, true, true, false, partly);
@@ -174,7 +174,7 @@ final class LocalIoTest {
   }
 
   @Test
-  void aFuaWriteIsAnsweredWhenItIsForced() throws IOException {
+  void x12AFuaWriteIsAnsweredWhenItIsForced() throws IOException {
     fetching(0);
     fixture.file().hold();
     RecordedReply reply = write(0, filled(BLOCK, 1), true);
@@ -208,7 +208,7 @@ final class LocalIoTest {
   }
 
   @Test
-  void aFailedForceFailsTheFlushAndTheVolume() throws IOException {
+  void x10AFailedForceFailsTheFlushAndTheVolume() throws IOException {
     fetching(8);
     fixture.file().failNext(Kind.FORCE, DiskErrors.io());
     RecordedReply reply = new RecordedReply();
@@ -219,7 +219,7 @@ final class LocalIoTest {
   }
 
   @Test
-  void whatIsMissingIsNeverReportedAsAHole() throws IOException {
+  void r9x34WhatIsMissingIsNeverReportedAsAHole() throws IOException {
     fetching(2);
     RecordedReply reply = new RecordedReply();
     guest.blockStatus(2 * BLOCK, 4 * BLOCK, reply);

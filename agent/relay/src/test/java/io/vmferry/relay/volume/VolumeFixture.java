@@ -39,6 +39,7 @@ final class VolumeFixture {
   final DiskTasks tasks = new DiskTasks(loop, loop);
   final RateLimit limit = new RateLimit(null, 0);
   final BulkLane lane = new BulkLane(loop, peer::rttNanos, limit);
+  final FakeSource source = new FakeSource(peer, lane, loop);
   final Volumes volumes;
 
   VolumeFixture() {
@@ -60,6 +61,7 @@ final class VolumeFixture {
                 time::instant,
                 node -> peer,
                 node -> lane,
+                source,
                 new Recorder()));
   }
 
@@ -71,6 +73,13 @@ final class VolumeFixture {
   /** A new standby of a volume owned by node "a" in epoch 1. */
   Volume standby(long size) {
     return add(VolumeRecord.standby(NAME, VOLUME, size, new Epoch(1, "a"), null));
+  }
+
+  /** A new volume whose content is at the {@link #source}. */
+  Volume fromServer(long size) {
+    return add(
+        VolumeRecord.fetched(
+            NAME, VOLUME, size, "b", new VolumeRecord.Source(FakeSource.URI, null)));
   }
 
   /** A volume that took over from "a" and holds {@code held} blocks of zeroes from the start. */

@@ -156,6 +156,18 @@ final class VolumeRecordTest {
   }
 
   @Test
+  void aVolumeFromAServerForgetsItWhenItIsComplete() {
+    VolumeRecord.Source from = new VolumeRecord.Source("nbd://server/disk", null);
+    VolumeRecord fetched = VolumeRecord.fetched("v", UUID.randomUUID(), 512, "a", from);
+    assertThat(fetched.state()).isEqualTo(VolumeState.FETCHING);
+    assertThat(fetched.held()).isEqualTo(VolumeRecord.Held.JOURNAL);
+    assertThat(fetched.source()).isEqualTo(from);
+    assertThat(fetched.origin()).isNull();
+    assertThat(fetched.completed().state()).isEqualTo(VolumeState.SERVING);
+    assertThat(fetched.completed().source()).isNull();
+  }
+
+  @Test
   void survivesJson() throws Exception {
     JsonMapper json = JsonMapper.builder().addModule(new JavaTimeModule()).build();
     VolumeRecord released = created.released(new Epoch(2, "b"), NOON).completeAt("b", NOON);
@@ -165,6 +177,8 @@ final class VolumeRecordTest {
             standby,
             fetching,
             released,
+            VolumeRecord.fetched(
+                "v", UUID.randomUUID(), 1, "a", new VolumeRecord.Source("nbds://s/d", "/ca")),
             released.promoted(new Epoch(3, "a")),
             fetching.forked(new Epoch(3, "a")))) {
       byte[] text = json.writeValueAsBytes(record);

@@ -10,6 +10,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.netty.buffer.ByteBuf;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
+import io.vmferry.nbd.ExportInfo;
 import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.peer.wire.Role;
 import io.vmferry.relay.store.DiskErrors;
@@ -73,6 +74,26 @@ final class VolumeTest {
     assertThat(fixture.file().unforced()).isZero();
   }
 
+  @Test
+  void r2OffersWhatItKeepsItself() {
+    ExportInfo info = fixture.standby(SIZE + 1).info();
+    assertThat(info).isEqualTo(new ExportInfo(VolumeFixture.NAME, SIZE + 1, false, true, true));
+  }
+
+  @Test
+  void x10x35AFlushOfOneConnectionCoversTheWritesOfAnother() {
+    Volume volume = fixture.serving(SIZE);
+    NbdSession one = open(volume, 7);
+    NbdSession other = open(volume, 8);
+
+    assertThat(write(one, 0, filled(BLOCK, 1)).outcome()).isEqualTo("ok");
+    assertThat(read(other, 0, BLOCK).bytes()).isEqualTo(bytes(BLOCK, 1));
+    assertThat(fixture.file().unforced()).isEqualTo(1);
+
+    assertThat(flush(other).outcome()).isEqualTo("ok");
+    assertThat(fixture.file().unforced()).isZero();
+  }
+
   // ---- STANDBY
 
   @Test
@@ -89,7 +110,7 @@ final class VolumeTest {
   }
 
   @Test
-  void aStandbyFlushesAtOnceAndNeverClaimsAHole() {
+  void r9AStandbyFlushesAtOnceAndNeverClaimsAHole() {
     NbdSession guest = open(fixture.standby(SIZE), 7);
     RecordedReply status = new RecordedReply();
     guest.blockStatus(0, SIZE, status);
@@ -127,7 +148,7 @@ final class VolumeTest {
   }
 
   @Test
-  void whatADeadGuestAskedForIsNeverCarriedOut() throws IOException {
+  void r15WhatADeadGuestAskedForIsNeverCarriedOut() throws IOException {
     Volume volume = fixture.standby(SIZE);
     NbdSession guest = open(volume, 7);
     ByteBuf data = filled(BLOCK, 1);
@@ -264,7 +285,7 @@ final class VolumeTest {
   // ---- completion
 
   @Test
-  void becomesServingWhenTheLastBlockIsHere() throws IOException {
+  void r14BecomesServingWhenTheLastBlockIsHere() throws IOException {
     Volume volume = fixture.fetching(SIZE, 7);
     assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
 
@@ -274,6 +295,11 @@ final class VolumeTest {
     assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
     assertThat(fixture.storage.record(VolumeFixture.NAME).held()).isEqualTo(VolumeRecord.Held.ALL);
     assertThat(fixture.events).containsOnlyOnce("complete");
+
+    int asked = fixture.peer.calls().size();
+    assertThat(read(open(volume, 7), 0, (int) SIZE).outcome()).isEqualTo("ok");
+    fixture.run(Duration.ofMinutes(1));
+    assertThat(fixture.peer.calls()).hasSize(asked);
   }
 
   @Test
@@ -405,8 +431,74 @@ final class VolumeTest {
     assertThat(flush(guest).outcome()).isEqualTo("EIO");
   }
 
+  // ---- from an NBD server
+
   @Test
-  void aLostLinkIsNoError() throws IOException {
+  void r14AVolumeFromAServerIsServedAtOnceAndUsesItNoLonger() {
+    Volume volume = fixture.fromServer(2 * BLOCK);
+    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
+    assertThat(fixture.source.open()).isEqualTo(1);
+    assertThat(volume.status().fetch().origin()).isEqualTo(FakeSource.URI);
+    NbdSession guest = open(volume, 7);
+
+    RecordedReply reply = read(guest, 0, BLOCK);
+    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(BLOCK, 4));
+    assertThat(reply.bytes()).isEqualTo(bytes(BLOCK, 4));
+    assertThat(write(guest, BLOCK, filled(BLOCK, 5)).outcome()).isEqualTo("ok");
+    fixture.run(Duration.ofSeconds(5));
+
+    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
+    assertThat(fixture.storage.record(VolumeFixture.NAME).source()).isNull();
+    assertThat(fixture.source.open()).isZero();
+    assertThat(volume.status().fetch()).isNull();
+    assertThat(read(guest, 0, BLOCK).bytes()).isEqualTo(bytes(BLOCK, 4));
+  }
+
+  @Test
+  void aRestartedRelayGoesOnWhereItWas() throws IOException {
+    Volume volume = fixture.fromServer(2 * BLOCK);
+    fixture.peer.reads(Role.BULK).get(0).data(0, bytes(BLOCK, 4));
+    RecordedReply flushed = flush(open(volume, 7));
+    fixture.run();
+    assertThat(flushed.outcome()).isEqualTo("ok");
+
+    VolumeFixture next = fixture.restarted();
+    next.run();
+    Volume again = next.volumes.byName(VolumeFixture.NAME);
+    assertThat(again.record()).isEqualTo(volume.record());
+    assertThat(again.status().present()).isEqualTo(BLOCK);
+    assertThat(next.source.open()).isEqualTo(1);
+    assertThat(next.peer.reads(Role.BULK).get(0).request().getRead().getOffset()).isEqualTo(BLOCK);
+  }
+
+  @Test
+  void aHandoverThatDidNotHappenKeepsTheConnection() {
+    Volume volume = fixture.fromServer(SIZE);
+    quiesce(volume);
+    fixture.run();
+    volume.resume();
+    assertThat(fixture.source.open()).isEqualTo(1);
+    volume.close("test", () -> {});
+    assertThat(fixture.source.open()).isZero();
+  }
+
+  @Test
+  void r3ReadsWaitForTheServerAndGoOnWhenItIsBack() {
+    Volume volume = fixture.fromServer(SIZE);
+    NbdSession guest = open(volume, 7);
+    fixture.peer.cut();
+    RecordedReply reply = read(guest, 0, BLOCK);
+    fixture.run(Duration.ofMinutes(1));
+    assertThat(reply.outcome()).isNull();
+    assertThat(volume.status().fetch().linkUp()).isFalse();
+
+    fixture.source.repair();
+    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(BLOCK, 3));
+    assertThat(reply.bytes()).isEqualTo(bytes(BLOCK, 3));
+  }
+
+  @Test
+  void r3ALostLinkIsNoError() throws IOException {
     Volume volume = fixture.fetching(SIZE, 0);
     NbdSession guest = open(volume, 7);
     RecordedReply reply = read(guest, 0, BLOCK);
