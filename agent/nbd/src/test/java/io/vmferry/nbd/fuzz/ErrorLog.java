@@ -20,7 +20,8 @@ public final class ErrorLog implements AutoCloseable {
       new AppenderBase<>() {
         @Override
         protected void append(ILoggingEvent event) {
-          if (first == null) {
+          // Another test may have let a class below this package say more.
+          if (first == null && event.getLevel().isGreaterOrEqual(Level.ERROR)) {
             IThrowableProxy cause = event.getThrowableProxy();
             first = event.getFormattedMessage() + (cause == null ? "" : " " + describe(cause));
           }
