@@ -5,6 +5,7 @@ Needs no systemd on the machine, only its tool systemd-nspawn. Nothing of it is 
 in `tests/target`, and downloaded packages, so that the next run need not fetch them again.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from .waiting import wait_for
 SUITE = "bookworm"
 CACHE = TARGET / "debian"
 BARE = CACHE / f"{SUITE}.tar"
+ARCHIVES = CACHE / "archives"  # packages that were downloaded once
 
 TOOLS = {
     "/usr/sbin/debootstrap": "debootstrap",
@@ -33,7 +35,11 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 
+# Where the kernel's second version of control groups is, alone or beside the first.
+CGROUPS = next(path for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")) if path.exists())
+
 BOOT_TIMEOUT = 60  # seconds
+GONE_TIMEOUT = 10  # seconds, for what the kernel clears away after the last process
 COMMAND_TIMEOUT = 300  # seconds; apt may have to download
 
 
@@ -45,6 +51,7 @@ class Container:
         self._nspawn = None
         self._leader = None
         self._log = None
+        self._group = None
 
     def __enter__(self):
         shutil.rmtree(self.root, ignore_errors=True)
@@ -126,9 +133,13 @@ class Container:
     def boot(self):
         """Starts its systemd, without a network besides its own loopback."""
         self._log = open(f"{self.root}.log", "wb")
+        # Two systemds in one control group would take each other's processes for their own.
+        self._group = CGROUPS / f"vmferry-{self.root.name}-{os.getpid()}"
+        self._group.mkdir()
+        join = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', self._group]
         self._nspawn = subprocess.Popen(
-            ["systemd-nspawn", "-D", self.root, "--boot", "--register=no", "--keep-unit", "--private-network",
-             "--console=pipe", "--quiet", f"--machine=vmferry-{os.getpid()}"],
+            [*join, "systemd-nspawn", "-D", self.root, "--boot", "--register=no", "--keep-unit", "--private-network",
+             "--console=pipe", "--quiet", f"--machine={self._group.name}"],
             env={**ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -153,6 +164,25 @@ class Container:
             self._nspawn = None
             self._log.close()
             os.unlink(f"{self.root}.log")
+            # From the innermost outwards; the kernel may need a moment to see that they are empty.
+            for folder, _, _ in os.walk(self._group, topdown=False):
+                wait_for(lambda folder=folder: _removed(folder), GONE_TIMEOUT, f"{folder} is empty")
+
+    def link(self, other, address, other_address):
+        """A cable between two booted systems: ADDRESS/BITS each, on `eth0`."""
+        ends = [(self, address), (other, other_address)]
+        here, there = (f"{end._leader}" for end, _ in ends)
+        command = ["ip", "link", "add", "eth0", "netns", here, "type", "veth", "peer", "name", "eth0", "netns", there]
+        subprocess.run(command, check=True)
+        for end, own in ends:
+            enter = ["nsenter", f"--target={end._leader}", "--net"]
+            subprocess.run([*enter, "ip", "address", "add", own, "dev", "eth0"], check=True)
+            subprocess.run([*enter, "ip", "link", "set", "eth0", "up"], check=True)
+
+    @property
+    def live_root(self):
+        """Its file system with all that is mounted there, /run for one; while it is booted."""
+        return Path(f"/proc/{self._leader}/root")
 
     def _is_up(self):
         state = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
@@ -172,15 +202,24 @@ class Container:
             return ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
                     "--root", "--wd"]  # fmt: skip
         # A JRE's own scripts need /proc. Mounts and processes end with the command.
-        archives = CACHE / "archives"
-        archives.mkdir(exist_ok=True)
+        ARCHIVES.mkdir(exist_ok=True)
         script = (
             f'mount -t proc proc "{self.root}/proc" && mount --rbind /dev "{self.root}/dev" && '
-            f'mount --bind "{archives}" "{self.root}/var/cache/apt/archives" && '
+            f'mount --bind "{ARCHIVES}" "{self.root}/var/cache/apt/archives" && '
             f'exec chroot "{self.root}" "$@"'
         )
         return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
                 "sh", "-c", script, "container"]  # fmt: skip
+
+
+def _removed(folder):
+    try:
+        os.rmdir(folder)
+    except OSError as problem:
+        if problem.errno == errno.EBUSY:
+            return False
+        raise
+    return True
 
 
 def _mirror():
