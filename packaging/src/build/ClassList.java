@@ -81,9 +81,6 @@ final class ClassList {
       command("a", "reload", "relay");
       command("b", "status");
       command("b", "volume", "list");
-      command("b", "volume", "show", VOLUME);
-      command("b", "volume", "disk-xml", VOLUME);
-      command("b", "rate", "none");
     } finally {
       running.forEach(Process::destroy);
       for (Process process : running) {
@@ -141,7 +138,8 @@ final class ClassList {
         new ArrayList<>(
             List.of(
                 Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                "-Xshare:auto",
+                "-XX:TieredStopAtLevel=1",
+                "-XX:+UseSerialGC",
                 "-XX:DumpLoadedClassList=" + list,
                 "-Djava.io.tmpdir=" + folder,
                 "-jar",

@@ -16,11 +16,10 @@ list=/usr/share/vmferry/classes.list
 if [ -z "$archive" ] || [ ! -r "$list" ]; then
   exit 0
 fi
-# What the JVM goes by.
-program=$(stat --format='%Y %s' "$jar")
-if [ -r "$archive" ] && [ -r "$archive.of" ]; then
-  read -r made_of <"$archive.of"
-  [ "$made_of" != "$program" ] || exit 0
+# The JVM itself looks at date and size only, and all builds of a release may have the same date.
+program=$(sha256sum <"$jar")
+if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$program" ]; then
+  exit 0
 fi
 # Those of other builds of Java, and of the program before an upgrade.
 rm -f /var/cache/vmferry/classes-*

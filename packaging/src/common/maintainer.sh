@@ -84,6 +84,11 @@ archive_classes() {
   fi
 }
 
+# Before the program is replaced: the archive is of the old one, and the JVM might not notice.
+forget_classes() {
+  rm -f /var/cache/vmferry/classes-*
+}
+
 # Whether guests use the relay, in words; empty if they don't. A relay that runs and doesn't answer is in use.
 relay_use() {
   unit_runs vmferry-relay.service || return 0
