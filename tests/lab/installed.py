@@ -3,6 +3,7 @@
 
 import fcntl
 import re
+import resource
 import shlex
 import shutil
 import subprocess
@@ -38,6 +39,7 @@ class Installed:
             if old.is_dir():
                 shutil.rmtree(old)
         partial = UNPACKED / "partial"
+        partial.mkdir()
         subprocess.run(["dpkg-deb", "--extract", DEB, partial / "tree"], check=True)
         subprocess.run(["dpkg-deb", "--control", DEB, partial / "control"], check=True)
         (partial / "cache").mkdir()
@@ -46,7 +48,7 @@ class Installed:
     def install(self, host):
         """On a running host. libvirtd must be told to reload afterwards: where no systemd runs, the package can't."""
         said = host.run([LAB / "install.sh", self._folder])
-        if said.stderr:
+        if "vmferry: " in said.stderr:  # systemd-sysusers tells there what it made
             raise RuntimeError(f"{host.name}: the package's script complains: {said.stderr}")
 
     @property
@@ -83,7 +85,9 @@ class Unit:
                 mode = self._one(f"{kind}Mode")
                 script.append(f"install -d -o {user} -g {group} -m {mode} {parent}/{name}")
         script.append(f"umask {self._one('UMask')}")
-        script.append(f"ulimit -n {self._one('LimitNOFILE')}")
+        # No more than this machine's own limit, which root may not raise in every container.
+        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+        script.append(f"ulimit -n {min(int(self._one('LimitNOFILE')), most)}")
         for assignments in self._all("Environment"):
             script += [f"export {shlex.quote(assignment)}" for assignment in shlex.split(assignments)]
         if java_options:
