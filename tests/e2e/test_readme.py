@@ -135,8 +135,8 @@ def make_bare(name, container):
         "127.0.0.1 localhost\n" + "".join(f"{address} {host}\n" for host, address in HOSTS.items())
     )
     container.file("/etc/apt/apt.conf.d/bare").write_text(APT_CONF)
+    container.run(["sh", "-c", "rm -f /etc/ssh/ssh_host_* && ssh-keygen -q -A"])
     container.run(["apt-get", "-q", "update"])
-    container.install(*BASE)
     container.copy_in(DEB, "/root/vmferry.deb")
     container.run(["apt-get", "-y", "-q", "--download-only", "install", "/root/vmferry.deb", *NAMED.split()])
     for package in ARCHIVES.glob("*.deb"):
@@ -164,7 +164,7 @@ def trust(machines):
 def hosts():
     packages.install_missing(TOOLS)
     assert DEB.exists(), f"{DEB} is not built: run mvn -B package"
-    with Container(CACHE / "host-a") as a, Container(CACHE / "host-b") as b:
+    with Container(CACHE / "host-a", BASE) as a, Container(CACHE / "host-b", BASE) as b:
         machines = [Machine("host-a", a), Machine("host-b", b)]
         for machine in machines:
             make_bare(machine.name, machine.container)

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Debian of its own, as fresh as debootstrap makes it, that can be booted with its own systemd: for the packages.
 
-Needs no systemd on the machine, only its tool systemd-nspawn. Nothing of it is left but an archive of the bare system
+Needs no systemd on the machine, only its tool systemd-nspawn. Nothing of it is left but archives of the systems to start from
 in `tests/target`, and downloaded packages, so that the next run need not fetch them again.
 """
 
@@ -44,10 +44,11 @@ COMMAND_TIMEOUT = 300  # seconds; apt may have to download
 
 
 class Container:
-    """`with Container(path) as debian:` has a bare Debian below PATH; nothing of it afterwards."""
+    """`with Container(path) as debian:` has a bare Debian below PATH, or one with PACKAGES; nothing of it afterwards."""
 
-    def __init__(self, root):
+    def __init__(self, root, packages=()):
         self.root = Path(root)
+        self._packages = packages
         self._nspawn = None
         self._leader = None
         self._log = None
@@ -56,8 +57,7 @@ class Container:
     def __enter__(self):
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
-        _bare_system()
-        subprocess.run(["tar", "-xf", BARE, "-C", self.root], check=True)
+        subprocess.run(["tar", "-xf", _system(self._packages), "-C", self.root], check=True)
         # No disk is asked to be safe for a system that lives for minutes.
         (self.root / "etc/dpkg/dpkg.cfg.d/unsafe").write_text("force-unsafe-io\n")
         shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
@@ -233,7 +233,27 @@ def _mirror():
     raise RuntimeError(f"apt has no source of Debian {SUITE} on this machine: run apt-get update, or add one")
 
 
-def _bare_system():
+def _system(packages):
+    """The archive of a Debian with these packages, made once."""
+    _make_bare_system()
+    if not packages:
+        return BARE
+    archive = CACHE / f"{SUITE}-{'-'.join(packages)}.tar"
+    if not archive.exists():
+        with Container(CACHE / "fresh") as container:
+            container.run(["apt-get", "-q", "update"])
+            container.install(*packages)
+            _pack(container.root, archive)
+    return archive
+
+
+def _pack(root, archive):
+    partial = archive.with_suffix(".partial")
+    subprocess.run(["tar", "-cf", partial, "-C", root, "."], check=True)
+    partial.rename(archive)
+
+
+def _make_bare_system():
     """The archive of a minimal Debian, made once."""
     if BARE.exists():
         return
@@ -253,8 +273,6 @@ def _bare_system():
         )
         # Its apt must not delete what is kept for the next run.
         (fresh / "etc/apt/apt.conf.d/keep").write_text('APT::Keep-Downloaded-Packages "true";\n')
-        partial = BARE.with_suffix(".partial")
-        subprocess.run(["tar", "-cf", partial, "-C", fresh, "."], check=True)
-        partial.rename(BARE)
+        _pack(fresh, BARE)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
