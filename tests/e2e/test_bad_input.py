@@ -10,6 +10,7 @@ import random
 import re
 import shutil
 import socket
+import subprocess
 import uuid
 from contextlib import contextmanager
 
@@ -18,7 +19,7 @@ import pytest
 
 from lab.nbd_client import BLOCK, MIB, NbdClient, assert_content
 from lab.paths import REPOSITORY
-from lab.product import CONFIG, JVM, PEER_PORT, ControlError
+from lab.product import COMMAND, CONFIG, PEER_PORT, ControlError
 from lab.relays import FROZEN, LINK_TIMEOUT, fill_volume, peer
 from lab.vm import NBD_SOCKET
 from lab.waiting import wait_for
@@ -162,10 +163,10 @@ def certificate_of(node, folder, name):
     """The node's relay shows another certificate."""
     pki = inside(node, PKI)
     kept = pki.with_name("pki.kept")
-    shutil.copytree(pki, kept)
+    subprocess.run(["cp", "-a", pki, kept], check=True)  # the key belongs to the relay's user
     try:
-        shutil.copy(folder / f"{name}.crt", pki / "node.crt")
-        shutil.copy(folder / f"{name}.key", pki / "node.key")
+        for kind in ("crt", "key"):
+            (pki / f"node.{kind}").write_bytes((folder / f"{name}.{kind}").read_bytes())
         yield
     finally:
         shutil.rmtree(pki)
@@ -209,7 +210,7 @@ def is_about_certificate(status):
 def run_relay(node, config, text):
     """Runs a relay with another configuration until it ends by itself."""
     inside(node, config).write_text(text)
-    return node.host.run([*JVM, "relay", "--config", config], check=False, timeout=30)
+    return node.host.run([COMMAND, "relay", "--config", config], check=False, timeout=30)
 
 
 def test_all_problems_of_a_configuration_are_said_at_once(relays):
@@ -249,7 +250,7 @@ def test_a_state_directory_that_is_read_only_stops_the_start(relays):
         inside(relays.a, f"/run/lab/ro/{folder}").mkdir(parents=True)
     relays.a.host.run(["mount", "-t", "tmpfs", "-o", "ro", "tmpfs", "/run/lab/ro/state"])
     config = inside(relays.a, CONFIG).read_text().replace(f":{PEER_PORT}\npeers", ":7998\npeers")
-    config += "paths:\n  state: /run/lab/ro/state\n  run: /run/lab/ro/run\n"
+    config = config.replace("\npaths:\n", "\npaths:\n  state: /run/lab/ro/state\n  run: /run/lab/ro/run\n")
     with unharmed(relays.a):
         result = run_relay(relays.a, "/run/lab/ro.yaml", config)
     assert result.returncode == 1

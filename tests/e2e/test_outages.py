@@ -189,7 +189,7 @@ def small_disk(cluster):
     """The second host's volumes are on a small disk of their own."""
     folder = "/var/lib/vmferry/volumes"
     cluster.product.b.stop("relay")
-    cluster.b.run(["mount", "-t", "tmpfs", "-o", f"size={96 * MIB}", "tmpfs", folder])
+    cluster.b.run(["mount", "-t", "tmpfs", "-o", f"size={96 * MIB},uid=vmferry,mode=700", "tmpfs", folder])
     cluster.product.b.start("relay")
     disk = cluster.b.root / folder.lstrip("/")
     yield disk

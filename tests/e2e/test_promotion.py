@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from lab.nbd_client import MIB, NbdClient, assert_content, assert_same
-from lab.product import JVM, Product
+from lab.product import COMMAND, Product
 from lab.waiting import wait_for
 
 SIZE = 8 * MIB
@@ -60,7 +60,7 @@ def take_over(source, destination, name):
 
 def refused(node, *arguments):
     """Runs a vmferry command that fails, and returns its sentence."""
-    result = node.host.run([*JVM, *arguments], check=False)
+    result = node.host.run([COMMAND, *arguments], check=False)
     assert (result.returncode, result.stdout) == (1, "")
     return result.stderr
 

@@ -102,7 +102,7 @@ def test_owner_unreachable(cluster, relay_port_blocked):
 
 @pytest.fixture
 def little_space_at_b(cluster):
-    cluster.b.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", "/var/lib/vmferry/volumes"])
+    cluster.b.run(["mount", "-t", "tmpfs", "-o", "size=8m,uid=vmferry,mode=700", "tmpfs", "/var/lib/vmferry/volumes"])
     yield
     cluster.b.run(["umount", "--lazy", "/var/lib/vmferry/volumes"])
 

@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """A Debian of its own, as fresh as debootstrap makes it, that can be booted with its own systemd: for the packages.
 
-Needs no systemd on the machine, only its tool systemd-nspawn. Nothing of it is left but an archive of the bare system
+Needs no systemd on the machine, only its tool systemd-nspawn. Nothing of it is left but archives of the systems to start from
 in `tests/target`, and downloaded packages, so that the next run need not fetch them again.
 """
 
+import errno
 import os
 import shutil
 import signal
@@ -17,6 +18,7 @@ from .waiting import wait_for
 SUITE = "bookworm"
 CACHE = TARGET / "debian"
 BARE = CACHE / f"{SUITE}.tar"
+ARCHIVES = CACHE / "archives"  # packages that were downloaded once
 
 TOOLS = {
     "/usr/sbin/debootstrap": "debootstrap",
@@ -33,24 +35,29 @@ ENVIRONMENT = {
     "DEBIAN_FRONTEND": "noninteractive",
 }
 
+# Where the kernel's second version of control groups is, alone or beside the first.
+CGROUPS = next(path for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/cgroup")) if path.exists())
+
 BOOT_TIMEOUT = 60  # seconds
+GONE_TIMEOUT = 10  # seconds, for what the kernel clears away after the last process
 COMMAND_TIMEOUT = 300  # seconds; apt may have to download
 
 
 class Container:
-    """`with Container(path) as debian:` has a bare Debian below PATH; nothing of it afterwards."""
+    """`with Container(path) as debian:` has a bare Debian below PATH, or one with PACKAGES; nothing of it afterwards."""
 
-    def __init__(self, root):
+    def __init__(self, root, packages=()):
         self.root = Path(root)
+        self._packages = packages
         self._nspawn = None
         self._leader = None
         self._log = None
+        self._group = None
 
     def __enter__(self):
         shutil.rmtree(self.root, ignore_errors=True)
         self.root.mkdir(parents=True)
-        _bare_system()
-        subprocess.run(["tar", "-xf", BARE, "-C", self.root], check=True)
+        subprocess.run(["tar", "-xf", _system(self._packages), "-C", self.root], check=True)
         # No disk is asked to be safe for a system that lives for minutes.
         (self.root / "etc/dpkg/dpkg.cfg.d/unsafe").write_text("force-unsafe-io\n")
         shutil.copy("/etc/resolv.conf", self.root / "etc/resolv.conf")
@@ -126,9 +133,13 @@ class Container:
     def boot(self):
         """Starts its systemd, without a network besides its own loopback."""
         self._log = open(f"{self.root}.log", "wb")
+        # Two systemds in one control group would take each other's processes for their own.
+        self._group = CGROUPS / f"vmferry-{self.root.name}-{os.getpid()}"
+        self._group.mkdir()
+        join = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', self._group]
         self._nspawn = subprocess.Popen(
-            ["systemd-nspawn", "-D", self.root, "--boot", "--register=no", "--keep-unit", "--private-network",
-             "--console=pipe", "--quiet", f"--machine=vmferry-{os.getpid()}"],
+            [*join, "systemd-nspawn", "-D", self.root, "--boot", "--register=no", "--keep-unit", "--private-network",
+             "--console=pipe", "--quiet", f"--machine={self._group.name}"],
             env={**ENVIRONMENT, "SYSTEMD_NSPAWN_UNIFIED_HIERARCHY": "1"},
             stdin=subprocess.DEVNULL,
             stdout=self._log,
@@ -153,6 +164,25 @@ class Container:
             self._nspawn = None
             self._log.close()
             os.unlink(f"{self.root}.log")
+            # From the innermost outwards; the kernel may need a moment to see that they are empty.
+            for folder, _, _ in os.walk(self._group, topdown=False):
+                wait_for(lambda folder=folder: _removed(folder), GONE_TIMEOUT, f"{folder} is empty")
+
+    def link(self, other, address, other_address):
+        """A cable between two booted systems: ADDRESS/BITS each, on `eth0`."""
+        ends = [(self, address), (other, other_address)]
+        here, there = (f"{end._leader}" for end, _ in ends)
+        command = ["ip", "link", "add", "eth0", "netns", here, "type", "veth", "peer", "name", "eth0", "netns", there]
+        subprocess.run(command, check=True)
+        for end, own in ends:
+            enter = ["nsenter", f"--target={end._leader}", "--net"]
+            subprocess.run([*enter, "ip", "address", "add", own, "dev", "eth0"], check=True)
+            subprocess.run([*enter, "ip", "link", "set", "eth0", "up"], check=True)
+
+    @property
+    def live_root(self):
+        """Its file system with all that is mounted there, /run for one; while it is booted."""
+        return Path(f"/proc/{self._leader}/root")
 
     def _is_up(self):
         state = self.run(["systemctl", "is-system-running"], check=False).stdout.strip()
@@ -172,15 +202,24 @@ class Container:
             return ["nsenter", f"--target={self._leader}", "--mount", "--uts", "--ipc", "--net", "--pid", "--cgroup",
                     "--root", "--wd"]  # fmt: skip
         # A JRE's own scripts need /proc. Mounts and processes end with the command.
-        archives = CACHE / "archives"
-        archives.mkdir(exist_ok=True)
+        ARCHIVES.mkdir(exist_ok=True)
         script = (
             f'mount -t proc proc "{self.root}/proc" && mount --rbind /dev "{self.root}/dev" && '
-            f'mount --bind "{archives}" "{self.root}/var/cache/apt/archives" && '
+            f'mount --bind "{ARCHIVES}" "{self.root}/var/cache/apt/archives" && '
             f'exec chroot "{self.root}" "$@"'
         )
         return ["unshare", "--mount", "--pid", "--fork", "--kill-child", "--propagation", "private",
                 "sh", "-c", script, "container"]  # fmt: skip
+
+
+def _removed(folder):
+    try:
+        os.rmdir(folder)
+    except OSError as problem:
+        if problem.errno == errno.EBUSY:
+            return False
+        raise
+    return True
 
 
 def _mirror():
@@ -194,7 +233,27 @@ def _mirror():
     raise RuntimeError(f"apt has no source of Debian {SUITE} on this machine: run apt-get update, or add one")
 
 
-def _bare_system():
+def _system(packages):
+    """The archive of a Debian with these packages, made once."""
+    _make_bare_system()
+    if not packages:
+        return BARE
+    archive = CACHE / f"{SUITE}-{'-'.join(packages)}.tar"
+    if not archive.exists():
+        with Container(CACHE / "fresh") as container:
+            container.run(["apt-get", "-q", "update"])
+            container.install(*packages)
+            _pack(container.root, archive)
+    return archive
+
+
+def _pack(root, archive):
+    partial = archive.with_suffix(".partial")
+    subprocess.run(["tar", "-cf", partial, "-C", root, "."], check=True)
+    partial.rename(archive)
+
+
+def _make_bare_system():
     """The archive of a minimal Debian, made once."""
     if BARE.exists():
         return
@@ -214,8 +273,6 @@ def _bare_system():
         )
         # Its apt must not delete what is kept for the next run.
         (fresh / "etc/apt/apt.conf.d/keep").write_text('APT::Keep-Downloaded-Packages "true";\n')
-        partial = BARE.with_suffix(".partial")
-        subprocess.run(["tar", "-cf", partial, "-C", fresh, "."], check=True)
-        partial.rename(BARE)
+        _pack(fresh, BARE)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)

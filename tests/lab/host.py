@@ -16,15 +16,19 @@ from .build import compile_c
 from .paths import LAB
 from .waiting import wait_for
 
-# Each host has its own version of these.
+# Each host has its own version of these, empty at first.
 OWN_FOLDERS = [
-    "/etc/libvirt",
-    "/etc/vmferry",
     "/var/cache/libvirt",
+    "/var/cache/vmferry",
+    "/var/cache/vmferry-agent",
+    "/var/cache/vmferry-relay",
     "/var/lib/libvirt",
     "/var/lib/vmferry",
     "/var/log/libvirt",
 ]
+
+# A host has the machine's /etc, may change it for itself, and sees nothing that the machine has in these.
+OWN_SETTINGS = ["libvirt", "vmferry"]
 
 LIBVIRTD_CONF = """\
 host_uuid = "{uuid}"
@@ -33,6 +37,8 @@ listen_tcp = 1
 listen_addr = "{address}"
 auth_tcp = "none"
 auth_unix_rw = "none"
+unix_sock_group = "libvirt"
+unix_sock_rw_perms = "0770"
 log_filters = "4:util.netdev 4:util.cgroup 3:*"
 log_outputs = "1:file:/var/log/libvirt/libvirtd.log"
 """
@@ -50,12 +56,13 @@ stdio_handler = "file"
 migration_host = "{address}"
 """
 
-# libvirtd refuses to start its QEMU driver without this user, whatever qemu.conf says. On a compute node it comes with
-# libvirt-daemon-system, which the lab does without (packages.py).
+# What on a compute node comes with libvirt-daemon-system, which the lab does without (packages.py): libvirtd refuses to
+# start its QEMU driver without this user, whatever qemu.conf says; and the group that may use libvirt.
 QEMU_USER = "libvirt-qemu"
+LIBVIRT_GROUP = "libvirt"
 ACCOUNTS = {
-    "passwd": f"{QEMU_USER}:x:64055:64055::/nonexistent:/usr/sbin/nologin\n",
-    "group": f"{QEMU_USER}:x:64055:\n",
+    "passwd": [f"{QEMU_USER}:x:64055:64055::/nonexistent:/usr/sbin/nologin"],
+    "group": [f"{QEMU_USER}:x:64055:", f"{LIBVIRT_GROUP}:x:64056:"],
 }
 
 # Nothing of the environment of whoever runs the lab gets into a host.
@@ -189,15 +196,21 @@ class Host:
     def _write_files(self, peers):
         self.logs.mkdir(parents=True)
         (self.folder / "own-folders").write_text("".join(f"{path}\n" for path in OWN_FOLDERS))
-        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in peers)]
-        (self.folder / "hosts").write_text("\n".join(lines) + "\n")
-        for file, account in ACCOUNTS.items():
-            lines = Path("/etc", file).read_text().splitlines(keepends=True)
-            others = [line for line in lines if not line.startswith(f"{QEMU_USER}:")]
-            (self.folder / file).write_text("".join([*others, account]))
         for path in OWN_FOLDERS:
             (self.folder / f"root{path}").mkdir(parents=True)
-        libvirt = self.folder / "root/etc/libvirt"
+        settings = self.folder / "etc"
+        (self.folder / "etc-work").mkdir()
+        for name in OWN_SETTINGS:
+            (settings / name).mkdir(parents=True)
+            os.setxattr(settings / name, "trusted.overlay.opaque", b"y")
+        lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in peers)]
+        (settings / "hosts").write_text("\n".join(lines) + "\n")
+        for file, accounts in ACCOUNTS.items():
+            names = [account.partition(":")[0] for account in accounts]
+            lines = Path("/etc", file).read_text().splitlines()
+            others = [line for line in lines if line.partition(":")[0] not in names]
+            (settings / file).write_text("\n".join([*others, *accounts]) + "\n")
+        libvirt = settings / "libvirt"
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.lab")
         (libvirt / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(uuid=host_uuid, address=self.address))
         (libvirt / "qemu.conf").write_text(QEMU_CONF.format(address=self.address))

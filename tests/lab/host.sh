@@ -1,6 +1,6 @@
 #!/bin/sh
 # SPDX-License-Identifier: Apache-2.0
-# First program inside a lab host's namespaces: gives it a hostname and folders of its own, then becomes its process 1.
+# First program inside a lab host's namespaces: gives it a hostname, settings and folders of its own, then becomes its process 1.
 #   host.sh NAME FOLDER INIT
 set -eu
 name=$1 folder=$2 init=$3
@@ -9,9 +9,7 @@ hostname "$name"
 ip link set lo up
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/lab
-for file in hosts passwd group; do
-  mount --bind "$folder/$file" "/etc/$file"
-done
+mount -t overlay -o "lowerdir=/etc,upperdir=$folder/etc,workdir=$folder/etc-work" overlay /etc
 while read -r path; do
   mount --bind "$folder/root$path" "$path"
 done <"$folder/own-folders"

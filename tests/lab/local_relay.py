@@ -6,7 +6,8 @@ import subprocess
 from pathlib import Path
 
 from .host import can_connect
-from .product import JAR, PEER_PORT, START_TIMEOUT, Control
+from .installed import JAR
+from .product import PEER_PORT, START_TIMEOUT, Control
 from .waiting import wait_for
 
 STOP_TIMEOUT = 20  # seconds from SIGTERM; the relay gives its clients five

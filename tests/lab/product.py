@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""vmferry on both hosts: certificates, configuration, relay, agent, hook and control API.
+"""vmferry on both hosts, from its package: certificates, configuration, relay, agent and control API.
 
 All that the lab knows of the product's command line, configuration keys and socket paths is in this file.
 """
@@ -11,15 +11,14 @@ import socket
 
 from . import stamp
 from .host import can_connect
-from .paths import REPOSITORY
+from .installed import Installed
 from .verify import verify
 from .vm import NBD_SOCKET
 from .waiting import wait_for
 
-JAR = REPOSITORY / "agent/cli/target/vmferry.jar"
-HOOK = REPOSITORY / "libvirt-hooks/vmferry"
-
+COMMAND = "/usr/bin/vmferry"
 CONFIG = "/etc/vmferry/vmferry.yaml"
+PKI = "/etc/vmferry/pki"
 PEER_PORT = 7820
 SOCKETS = {"relay": "/run/vmferry/relay.sock", "agent": "/run/vmferry/agent.sock"}
 AUTHORITY = "/run/lab/authority"
@@ -28,19 +27,10 @@ IMPORTS = "/run/lab"  # where images wait to be imported
 START_TIMEOUT = 30  # seconds; a JVM on a busy machine
 CONTROL_TIMEOUT = 30  # seconds per request
 
-# Small and quick to start: four of these share the machine with two QEMUs. No files outside the host's own folders.
-JVM = [
-    "java", "-Xmx256m", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-XX:-UsePerfData", "-Djava.io.tmpdir=/run/lab",
-    "-jar", str(JAR),
-]  # fmt: skip
-
+# What is added to the package's default configuration.
 CONFIG_YAML = """\
 node: {node}
 listen: {address}:{port}
-tls:
-  ca: /etc/vmferry/pki/ca.crt
-  certificate: /etc/vmferry/pki/node.crt
-  key: /etc/vmferry/pki/node.key
 """
 PEER_YAML = """\
 peers:
@@ -105,15 +95,16 @@ class _UnixConnection(http.client.HTTPConnection):
 class Node:
     """vmferry on one host."""
 
-    def __init__(self, host):
+    def __init__(self, host, installed):
         self.host = host
+        self._installed = installed
         self._services = {name: host.service(name) for name in SOCKETS}
         self.relay = Control(host, "relay")
         self.agent = Control(host, "agent")
 
-    def begin(self, name):
-        """Starts "relay" or "agent" without waiting for it."""
-        self._services[name].start([*JVM, name, "--config", CONFIG])
+    def begin(self, name, java_options=""):
+        """Starts "relay" or "agent" as its unit does, with further options of the JVM, without waiting for it."""
+        self._services[name].start(self._installed.unit(f"vmferry-{name}").command(java_options))
 
     def await_ready(self, name):
         service = self._services[name]
@@ -145,8 +136,8 @@ class Node:
         return self._services[name].pid
 
     def cli(self, *arguments, **options):
-        """Runs `vmferry ARGUMENTS` on this host and returns its output."""
-        return self.host.run([*JVM, *arguments], **options).stdout
+        """Runs `vmferry ARGUMENTS` on this host as root and returns its output."""
+        return self.host.run([COMMAND, *arguments], **options).stdout
 
     def volume(self, name):
         """What the relay says of one volume, as a dictionary; None if it doesn't know it."""
@@ -163,17 +154,18 @@ class Product:
     def __init__(self, lab, services=("relay", "agent")):
         self._lab = lab
         self._services = services
-        self.a, self.b = self.nodes = (Node(lab.a), Node(lab.b))
+        self._installed = Installed()
+        self.a, self.b = self.nodes = (Node(lab.a, self._installed), Node(lab.b, self._installed))
 
     def node(self, host):
         return self.a if host is self._lab.a else self.b
 
     def __enter__(self):
-        if not JAR.exists():
-            raise FileNotFoundError(f"{JAR} is not built: run mvn -B package -pl agent/cli -am")
-        self._issue_certificates()
         for node in self.nodes:
-            self._install(node)
+            self._installed.install(node.host)
+            node.host.reload_libvirtd()
+            self.configure(node)
+        self._issue_certificates()
         for name in self._services:
             for node in self.nodes:
                 node.begin(name)
@@ -205,10 +197,11 @@ class Product:
         return verify(f"nbd+unix:///{name}?socket={path}", name)
 
     def configure(self, node, peers=True):
-        """Writes a node's configuration; without PEERS it knows no other node. Processes read it at their start."""
+        """Writes a node's configuration as README.md says; without PEERS it knows no other node. Processes read it at
+        their start."""
         host = node.host
         other = next(each.host for each in self.nodes if each is not node)
-        text = CONFIG_YAML.format(node=host.name, address=host.address, port=PEER_PORT)
+        text = self._installed.default_config + CONFIG_YAML.format(node=host.name, address=host.address, port=PEER_PORT)
         if peers:
             text += PEER_YAML.format(peer=other.name, address=other.address, port=PEER_PORT)
         (host.root / CONFIG.lstrip("/")).write_text(text)
@@ -220,17 +213,7 @@ class Product:
         for node in self.nodes:
             name = node.host.name
             self.a.cli("pki", "issue", AUTHORITY, name)
-            own = node.host.root / "etc/vmferry/pki"
-            own.mkdir(exist_ok=True)
+            own = node.host.root / PKI.lstrip("/")
             for issued, installed in (("ca.crt", "ca.crt"), (f"{name}.crt", "node.crt"), (f"{name}.key", "node.key")):
                 shutil.copy(authority / issued, own / installed)
-
-    def _install(self, node):
-        self.configure(node)
-        host = node.host
-        (host.root / "run/vmferry").mkdir(exist_ok=True)
-        hooks = host.root / "etc/libvirt/hooks/qemu.d"
-        hooks.mkdir(parents=True, exist_ok=True)
-        shutil.copy(HOOK, hooks / "vmferry")
-        (hooks / "vmferry").chmod(0o755)
-        host.reload_libvirtd()
+            node.host.run(["chown", "vmferry", f"{PKI}/node.key"])

@@ -4,6 +4,7 @@
 make_users_and_folders
 join_group vmferry qemu
 join_group vmferry-agent libvirt
+archive_classes
 announce_hook
 if [ "$1" -gt 1 ]; then
   after_upgrade

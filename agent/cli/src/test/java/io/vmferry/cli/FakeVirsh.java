@@ -2,7 +2,13 @@
 package io.vmferry.cli;
 
 import io.vmferry.cli.base.Processes;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
+import java.util.ArrayDeque;
 import java.util.ArrayList;
+import java.util.Deque;
 import java.util.List;
 import java.util.Map;
 import java.util.TreeMap;
@@ -14,6 +20,21 @@ final class FakeVirsh implements Processes {
   private final List<String> prefix;
   private final Map<String, String> domains = new TreeMap<>();
   String state = "running";
+
+  /** What a domain does at the next looks; then {@link #state}. */
+  final Deque<String> states = new ArrayDeque<>();
+
+  String persistent = "yes";
+  String managedSave = "no";
+  String snapshots = "\n";
+  String checkpoints = "\n";
+
+  /** Why no definition is taken, or null. */
+  String defineProblem;
+
+  /** File modes of the definitions that were taken. */
+  final List<String> modes = new ArrayList<>();
+
   String version = "9.0.0";
 
   /** Status of a shell that finds no such program; null while there is one. */
@@ -53,17 +74,55 @@ final class FakeVirsh implements Processes {
       throw new AssertionError("not expected: " + command);
     }
     List<String> arguments = new ArrayList<>(command.subList(prefix.size(), command.size()));
-    String domain = arguments.size() == 3 ? arguments.remove(2) : null;
+    String verb = arguments.remove(0);
+    if (verb.equals("define")) {
+      return define(arguments);
+    }
+    int flag = arguments.indexOf("--domain");
+    String domain = flag < 0 ? null : arguments.remove(flag + 1);
     if (domain != null && !domains.containsKey(domain)) {
       return new Result(1, "", "error: failed to get domain '" + domain + "'\n");
     }
-    return switch (String.join(" ", arguments)) {
-      case "dumpxml --domain" -> new Result(0, domains.get(domain), "");
+    return switch (verb + " " + String.join(" ", arguments)) {
+      case "dumpxml --domain", "dumpxml --inactive --security-info --domain" ->
+          new Result(0, domains.get(domain), "");
       case "version --daemon" ->
           new Result(
               0, "Using library: libvirt 9.9.9\nRunning against daemon: " + version + "\n", "");
-      case "domstate --domain" -> new Result(0, state + "\n", "");
+      case "domstate --domain" ->
+          new Result(0, (states.isEmpty() ? state : states.remove()) + "\n", "");
+      case "dominfo --domain" ->
+          new Result(
+              0,
+              "Id:             -\nName:           %s\nPersistent:     %s\nManaged save:   %s\n"
+                  .formatted(domain, persistent, managedSave),
+              "");
+      case "snapshot-list --name --domain" -> new Result(0, snapshots, "");
+      case "checkpoint-list --name --domain" -> new Result(0, checkpoints, "");
       default -> throw new AssertionError("not expected: " + command);
     };
+  }
+
+  private Result define(List<String> arguments) {
+    if (!arguments.get(0).equals("--file")) {
+      throw new AssertionError("not expected: define " + arguments);
+    }
+    if (defineProblem != null) {
+      return new Result(1, "", "error: Failed to define domain\nerror: " + defineProblem + "\n");
+    }
+    try {
+      Path file = Path.of(arguments.get(1));
+      modes.add(PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
+      String xml = Files.readString(file);
+      domains.put(xml.replaceFirst("(?s).*<name>(.*)</name>.*", "$1"), xml);
+      return new Result(0, "", "");
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  /** The definition of a domain as it is now. */
+  String definition(String domain) {
+    return domains.get(domain);
   }
 }

@@ -53,7 +53,7 @@ public abstract class ConfiguredCommand extends CliCommand {
    *
    * @throws ProblemException if it is a problem
    */
-  protected static <T> T await(CompletableFuture<T> answer) {
+  public static <T> T await(CompletableFuture<T> answer) {
     try {
       return answer.join();
     } catch (CompletionException e) {

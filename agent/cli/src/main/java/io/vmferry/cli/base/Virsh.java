@@ -2,8 +2,12 @@
 package io.vmferry.cli.base;
 
 import java.io.IOException;
+import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 
 /** libvirt, asked as its operators ask it. Blocks. */
 public final class Virsh {
@@ -28,6 +32,75 @@ public final class Virsh {
    */
   public String xml(String domain) throws CommandFailure {
     return run("libvirt does not show the domain " + domain, NEXT, "dumpxml", "--domain", domain);
+  }
+
+  /**
+   * The XML of a domain's definition, with its secrets: what {@link #define} takes.
+   *
+   * @param domain name or UUID
+   */
+  public String definition(String domain) throws CommandFailure {
+    return run(
+        "libvirt does not show the domain " + domain,
+        NEXT,
+        "dumpxml",
+        "--inactive",
+        "--security-info",
+        "--domain",
+        domain);
+  }
+
+  /**
+   * Replaces a domain's definition.
+   *
+   * @param file with its XML
+   */
+  public void define(String domain, Path file) throws CommandFailure {
+    run(
+        "libvirt does not take the new definition of the domain " + domain,
+        "",
+        "define",
+        "--file",
+        file.toString());
+  }
+
+  /**
+   * What libvirt knows of a domain besides its XML, such as {@code Persistent} to {@code yes}.
+   *
+   * @param domain name or UUID
+   */
+  public Map<String, String> info(String domain) throws CommandFailure {
+    String failure = "what libvirt knows of the domain " + domain + " can't be read";
+    Map<String, String> info = new HashMap<>();
+    run(failure, NEXT, "dominfo", "--domain", domain)
+        .lines()
+        .map(line -> line.split(":", 2))
+        .filter(pair -> pair.length == 2)
+        .forEach(pair -> info.put(pair[0].strip(), pair[1].strip()));
+    return info;
+  }
+
+  /** Names of a domain's snapshots. */
+  public List<String> snapshots(String domain) throws CommandFailure {
+    return names("snapshot", domain);
+  }
+
+  /** Names of a domain's checkpoints. */
+  public List<String> checkpoints(String domain) throws CommandFailure {
+    return names("checkpoint", domain);
+  }
+
+  private List<String> names(String kind, String domain) throws CommandFailure {
+    return run(
+            "the " + kind + "s of the domain " + domain + " are not known",
+            "; `virsh " + kind + "-list " + domain + "` shows them",
+            kind + "-list",
+            "--name",
+            "--domain",
+            domain)
+        .lines()
+        .filter(line -> !line.isBlank())
+        .toList();
   }
 
   /** What a domain does, in virsh's words, such as {@code running}. */
@@ -69,8 +142,15 @@ public final class Virsh {
               + " dnf install libvirt-client (RHEL)");
     }
     if (result.exit() != 0) {
-      String reason = result.errors().lines().findFirst().orElse("exit status " + result.exit());
-      throw new CommandFailure(failure + ": " + reason.replaceFirst("^error: ", "") + next);
+      String reason =
+          result
+              .errors()
+              .lines()
+              .filter(line -> !line.isBlank())
+              .map(line -> line.replaceFirst("^error: ", ""))
+              .collect(Collectors.joining(": "));
+      throw new CommandFailure(
+          failure + ": " + (reason.isEmpty() ? "exit status " + result.exit() : reason) + next);
     }
     return result.output();
   }

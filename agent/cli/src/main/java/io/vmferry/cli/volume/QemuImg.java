@@ -16,12 +16,12 @@ import java.util.List;
 import java.util.Optional;
 
 /** QEMU's tool for disk images, reading and writing volumes over the relay's NBD socket. */
-final class QemuImg {
+public final class QemuImg {
   private static final String PROGRAM = "qemu-img";
 
   private final Processes processes;
 
-  QemuImg(Processes processes) {
+  public QemuImg(Processes processes) {
     this.processes = processes;
   }
 
@@ -32,7 +32,7 @@ final class QemuImg {
    * @param format its format in QEMU's words
    * @param backingFile an image that it builds on
    */
-  record Info(long virtualSize, String format, Optional<String> backingFile) {}
+  public record Info(long virtualSize, String format, Optional<String> backingFile) {}
 
   /** The part of qemu-img's answer that matters here. */
   private record InfoJson(
@@ -45,7 +45,7 @@ final class QemuImg {
    *
    * @param format its format, or empty to guess
    */
-  Info info(Path image, Optional<String> format) throws CommandFailure {
+  public Info info(Path image, Optional<String> format) throws CommandFailure {
     List<String> command = new ArrayList<>(List.of(PROGRAM, "info", "--output=json"));
     format.ifPresent(name -> command.addAll(List.of("-f", name)));
     command.add(fileName(image));

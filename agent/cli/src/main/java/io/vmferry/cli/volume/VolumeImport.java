@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.cli.volume;
 
-import io.vmferry.api.CreateVolume;
-import io.vmferry.api.Problem;
-import io.vmferry.api.ProblemException;
 import io.vmferry.api.RelayClient;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.ConfiguredCommand;
@@ -23,11 +20,6 @@ import picocli.CommandLine.Parameters;
       "The image may have any format that qemu-img reads; it is not changed."
     })
 public final class VolumeImport extends ConfiguredCommand {
-  /** Tries to delete what a failed import leaves; the relay may still see qemu-img's connection. */
-  private static final int UNDO_TRIES = 10;
-
-  private static final long UNDO_PAUSE_MILLIS = 200;
-
   @Parameters(index = "0", paramLabel = "NAME", description = "Name of the new volume.")
   private String name;
 
@@ -61,43 +53,9 @@ public final class VolumeImport extends ConfiguredCommand {
               + image.format());
     }
     try (RelayClient relay = new RelayClient(config.paths().relaySocket())) {
-      await(relay.createVolume(new CreateVolume(name, image.virtualSize())));
-      var interrupt = surroundings().interrupts().undo(() -> undo(relay));
-      try {
-        qemuImg.fill(
-            name, config.paths().nbdSocket(), file, image.format(), surroundings().terminal());
-      } catch (CommandFailure e) {
-        undo(relay);
-        throw e;
-      } finally {
-        interrupt.end();
-      }
+      new ImageImport(surroundings(), relay, config.paths().nbdSocket(), this::warn)
+          .run(name, file, image);
     }
     return OK;
-  }
-
-  /** Deletes the volume that was to be filled. */
-  private void undo(RelayClient relay) {
-    for (int attempt = 1; ; attempt++) {
-      try {
-        await(relay.deleteVolume(name));
-        return;
-      } catch (ProblemException e) {
-        Problem.Code code = e.problem().code();
-        if (code == Problem.Code.NOT_FOUND) {
-          return;
-        }
-        if (code != Problem.Code.IN_USE || attempt == UNDO_TRIES) {
-          warn("the unfinished volume " + name + " is left: " + e.getMessage());
-          return;
-        }
-      }
-      try {
-        surroundings().pause().millis(UNDO_PAUSE_MILLIS);
-      } catch (InterruptedException e) {
-        Thread.currentThread().interrupt();
-        return;
-      }
-    }
   }
 }
