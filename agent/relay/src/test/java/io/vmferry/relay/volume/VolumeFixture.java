@@ -4,6 +4,7 @@ package io.vmferry.relay.volume;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.vmferry.api.Epoch;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.nbd.NbdClient;
 import io.vmferry.nbd.NbdExportException;
 import io.vmferry.nbd.NbdSession;
@@ -60,6 +61,7 @@ final class VolumeFixture {
                 time::instant,
                 node -> peer,
                 node -> lane,
+                () -> PreCopyMode.NONE,
                 new Recorder()));
   }
 
