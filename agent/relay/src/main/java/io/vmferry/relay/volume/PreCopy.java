@@ -88,6 +88,7 @@ final class PreCopy {
   private boolean waitsForLane;
   private boolean retrying;
   private boolean ended;
+  private boolean givenUp;
   private boolean stopped;
 
   /**
@@ -132,8 +133,12 @@ final class PreCopy {
     return record.epoch();
   }
 
-  /** Starts, and goes on after the link was lost and is back. */
+  /**
+   * Starts, and goes on after the link was lost and is back; also when all had come: if the owner
+   * was restarted, nothing of it is good any more.
+   */
   void linkUp() {
+    ended = false;
     begin();
   }
 
@@ -145,7 +150,7 @@ final class PreCopy {
   // ---- a session
 
   private void begin() {
-    if (stopped || ended || beginning || copying || !owner.link().up()) {
+    if (stopped || givenUp || ended || beginning || copying || !owner.link().up()) {
       return;
     }
     if (!quiet()) {
@@ -214,7 +219,7 @@ final class PreCopy {
     if (error instanceof OriginException refused && refused.code() == Refused.Code.UNSUPPORTED) {
       VolumeLog.about(log.atInfo(), record)
           .log("volume {}: no pre-copy: {}", record.name(), error.getMessage());
-      ended = true;
+      givenUp = true;
     }
     beginLater(error instanceof OriginException ? REFUSED : RETRY);
   }
@@ -404,7 +409,7 @@ final class PreCopy {
       VolumeLog.about(log.atWarn(), record)
           .log("volume {}: pre-copy ends: {}", record.name(), error.getMessage());
       copying = false;
-      ended = true;
+      givenUp = true;
     } else {
       host.broken(error);
     }

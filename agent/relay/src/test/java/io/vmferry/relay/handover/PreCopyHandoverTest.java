@@ -98,8 +98,20 @@ final class PreCopyHandoverTest {
   }
 
   @Test
+  void aStandbyBeginsAnewWhenItsOwnerWasRestarted() throws Exception {
+    Volume standby = copied(PreCopyMode.HOT_LAST);
+    nodes.kill(nodes.a);
+    nodes.revive(nodes.a);
+    assertThat(staleAtOwner()).as("nothing is known").isEqualTo(-1);
+    nodes.until(() -> staleAtOwner() == 0 && standby.status().present() == Nodes.SIZE);
+    VolumeStatus.FetchStatus fetch = moved();
+    assertThat(fetch.demand() + fetch.background()).isZero();
+  }
+
+  @Test
   void aRestartedOwnerKnowsNothingSoEverythingMoves() throws Exception {
     copied(PreCopyMode.HOT_LAST);
+    nodes.b.dropLinkListeners();
     nodes.kill(nodes.a);
     nodes.revive(nodes.a);
     write(100, 1, 9);

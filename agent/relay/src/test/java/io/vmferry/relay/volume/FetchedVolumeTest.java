@@ -422,6 +422,17 @@ final class FetchedVolumeTest {
     assertThat(answers).containsExactly(expected);
   }
 
+  /** The rest of its first and of its last block is data. */
+  @Test
+  void ofAHoleOnlyWholeBlocksAreStored() throws IOException {
+    Volume volume = fixture.fetching(SIZE, 0);
+    FakeLink.Call holes = fixture.peer.holesCall();
+    holes.holes((long) SIZE, 100L, 3L * BLOCK);
+    holes.end();
+    fixture.run();
+    assertThat(volume.status().present()).isEqualTo(2 * BLOCK);
+  }
+
   /** A hole takes no space: that one was stored says nothing about the disk. */
   @Test
   void holesAreStoredOnAFullDiskAndTheCopyStaysAlone() throws IOException {
