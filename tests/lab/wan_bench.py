@@ -11,7 +11,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 
-from . import packages
+from . import packages, timeline
 from .cluster import MIB, Cluster
 from .paths import TARGET
 from .report import Curve, Panel, markdown, svg
@@ -206,6 +206,7 @@ class Bench:
         except (AssertionError, OSError, RuntimeError, KeyError, TypeError) as problem:
             # One broken case must not cost the results of the others; the report says so, and so does the exit status.
             run.result.error = (str(problem).strip() or repr(problem)).splitlines()[0]
+            timeline.keep(TARGET / "logs" / f"wan-bench-{name}")
         finally:
             system.clean()
         return run.result
