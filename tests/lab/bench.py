@@ -24,6 +24,7 @@ from .host import can_connect
 from .local_relay import Authority, LocalRelay
 from .paths import TARGET
 from .product import PEER_PORT
+from .report import markdown
 from .waiting import wait_for
 
 NEEDED = {
@@ -373,13 +374,6 @@ class Bench:
 def file_system(folder):
     done = subprocess.run(["stat", "--file-system", "--format=%T", folder], capture_output=True, text=True, check=True)
     return done.stdout.strip()
-
-
-def markdown(table):
-    """The lines of a table, columns aligned so that it can be read as it is."""
-    widths = [max(len(line[column]) for line in table) for column in range(len(table[0]))]
-    lines = ["| " + " | ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)) + " |" for line in table]
-    return [lines[0], "|" + "|".join("-" * (width + 2) for width in widths) + "|", *lines[1:]]
 
 
 def parse(arguments):

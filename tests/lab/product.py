@@ -196,15 +196,21 @@ class Product:
         path = (node or self.a).host.root / NBD_SOCKET.lstrip("/")
         return verify(f"nbd+unix:///{name}?socket={path}", name)
 
-    def configure(self, node, peers=True):
-        """Writes a node's configuration as README.md says; without PEERS it knows no other node. Processes read it at
-        their start."""
+    def set_pre_copy(self, mode):
+        """What standbys that are attached from now on copy before the handover, at both nodes."""
+        for node in self.nodes:
+            self.configure(node, extra=f"copy:\n  pre-copy: {mode}\n")
+            node.relay.post("/v1/reload", None)
+
+    def configure(self, node, peers=True, extra=""):
+        """Writes a node's configuration as README.md says; without PEERS it knows no other node. EXTRA lines go to its
+        end. Processes read it at their start."""
         host = node.host
         other = next(each.host for each in self.nodes if each is not node)
         text = self._installed.default_config + CONFIG_YAML.format(node=host.name, address=host.address, port=PEER_PORT)
         if peers:
             text += PEER_YAML.format(peer=other.name, address=other.address, port=PEER_PORT)
-        (host.root / CONFIG.lstrip("/")).write_text(text)
+        (host.root / CONFIG.lstrip("/")).write_text(text + extra)
 
     def _issue_certificates(self):
         """One authority, made on the first host; each node gets its files where its configuration says."""

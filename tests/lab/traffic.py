@@ -1,27 +1,30 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Measures what a TCP connection between two hosts gets.
+"""Measures what TCP connections between two hosts get.
 
-Runs inside the hosts as a program: `traffic.py sink ADDRESS PORT` prints bytes per second and ends with its first
-client; `traffic.py send ADDRESS PORT SECONDS`.
+Runs inside the hosts as a program: `traffic.py sink ADDRESS PORT STREAMS` prints bytes per second and ends with its
+clients; `traffic.py send ADDRESS PORT SECONDS STREAMS`.
 """
 
 import socket
 import subprocess
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
 
 PORT = 5001
 PIECE = 256 << 10  # bytes per call
 
 
-def tcp_throughput(source, destination, seconds):
-    """Bits per second that arrive at the destination host over the given time, TCP's slow start included."""
+def tcp_throughput(source, destination, seconds, streams=1):
+    """Bits per second that arrive at the destination host over the given time in all streams together, TCP's slow start
+    included."""
     sink = destination.popen(
-        ["/usr/bin/python3", __file__, "sink", destination.address, PORT], stdout=subprocess.PIPE, text=True
+        ["/usr/bin/python3", __file__, "sink", destination.address, PORT, streams], stdout=subprocess.PIPE, text=True
     )
     try:
         sink.stdout.readline()  # it listens
-        source.run(["/usr/bin/python3", __file__, "send", destination.address, PORT, seconds])
+        send = ["/usr/bin/python3", __file__, "send", destination.address, PORT, seconds, streams]
+        source.run(send, timeout=60 + 3 * seconds)
         return 8 * float(sink.stdout.readline())
     finally:
         sink.kill()
@@ -29,27 +32,39 @@ def tcp_throughput(source, destination, seconds):
         sink.stdout.close()
 
 
-def sink(address, port):
-    with socket.create_server((address, port)) as server:
+def sink(address, port, streams):
+    with socket.create_server((address, port)) as server, ThreadPoolExecutor(streams) as pool:
         print("listening", flush=True)
-        client, _ = server.accept()
+        clients = [server.accept()[0] for _ in range(streams)]
         began = time.monotonic()
-        total = 0
-        while data := client.recv(PIECE):
-            total += len(data)
+        total = sum(pool.map(drain, clients))
         print(total / (time.monotonic() - began), flush=True)
 
 
-def send(address, port, seconds):
-    with socket.create_connection((address, port)) as connection:
-        data = bytes(PIECE)
-        until = time.monotonic() + seconds
+def drain(client):
+    total = 0
+    with client:
+        while data := client.recv(PIECE):
+            total += len(data)
+    return total
+
+
+def send(address, port, seconds, streams):
+    connections = [socket.create_connection((address, port)) for _ in range(streams)]
+    until = time.monotonic() + seconds
+    with ThreadPoolExecutor(streams) as pool:
+        list(pool.map(lambda connection: push(connection, until), connections))
+
+
+def push(connection, until):
+    data = bytes(PIECE)
+    with connection:
         while time.monotonic() < until:
             connection.sendall(data)
 
 
 if __name__ == "__main__":
     if sys.argv[1] == "sink":
-        sink(sys.argv[2], int(sys.argv[3]))
+        sink(sys.argv[2], int(sys.argv[3]), int(sys.argv[4]))
     else:
-        send(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]))
+        send(sys.argv[2], int(sys.argv[3]), float(sys.argv[4]), int(sys.argv[5]))

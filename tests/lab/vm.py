@@ -183,10 +183,7 @@ class Vm:
 
     def domain_xml(self):
         guest = image.build()
-        disks = "".join(
-            DISK.format(volume=volume, socket=self._nbd_socket, letter="abcdefgh"[number])
-            for number, volume in enumerate(self.volumes)
-        )
+        disks = "".join(self.disk_xml(volume, letter) for volume, letter in zip(self.volumes, "abcdefgh"))
         return DOMAIN.format(
             name=self.name,
             memory=MEMORY_MIB,
@@ -199,6 +196,10 @@ class Vm:
             console_log=self._console_log,
             heartbeat_socket=self._heartbeat_socket,
         )
+
+    def disk_xml(self, volume, letter):
+        """The element of one disk, vd and LETTER in the guest."""
+        return DISK.format(volume=volume, socket=self._nbd_socket, letter=letter)
 
     # ---- life ----
 
@@ -286,6 +287,11 @@ class Vm:
         self.command(host, command)
         sums = self.lines(host, "sum")[-len(self.volumes) :]
         return {line["volume"]: line["digest"] for line in sums}
+
+    def latency(self, host):
+        """I/O since the last time this was asked: {"count": number, "p99_ms": ..., "worst_ms": ...}."""
+        self.command(host, "latency")
+        return {key: float(value) for key, value in self.lines(host, "latency")[-1].items()}
 
     def lines(self, host, kind):
         """What the load printed on one host, oldest first: one {key: value} per line of a kind."""

@@ -13,7 +13,7 @@ ORDER_OF_BITS = (
     ),
     mutant(
         "fetched block counts as held before it is written",
-        "volume/FetchedVolume.java",
+        "volume/Arrivals.java",
         "    InFlight.Ticket ticket = inFlight.beginStore(from, to);\n",
         "    InFlight.Ticket ticket = inFlight.beginStore(from, to);\n    held.hold(from, to);\n",
         MATRIX,
@@ -156,9 +156,9 @@ BLOCKS = (
     ),
     mutant_of_two(
         "hole in a part of a block makes all of it zero",
-        "volume/FetchedVolume.java",
+        "volume/Arrivals.java",
         (
-            ("    long from = grid.firstCovered(offset);\n", "    long from = BlockGrid.blockAt(offset);\n"),
+            ("held.nextMissing(grid.firstCovered(offset))", "held.nextMissing(BlockGrid.blockAt(offset))"),
             ("    long to = grid.endCovered(offset + length);\n", "    long to = BlockGrid.blockAfter(offset + length);\n"),
         ),
         "volume.FetchedVolumeTest",
@@ -189,7 +189,7 @@ BLOCKS = (
 ORDER_OF_WRITES = (
     mutant_of_two(
         "fetched block is stored while a guest write is in flight",
-        "volume/FetchedVolume.java",
+        "volume/Arrivals.java",
         (
             ("      long free = inFlight.busyUntil(block);\n", "      long free = inFlight.storingUntil(block);\n"),
             ("long end = inFlight.nextBusy(block,", "long end = inFlight.nextStoring(block,"),
@@ -198,7 +198,7 @@ ORDER_OF_WRITES = (
     ),
     mutant(
         "fetched block is stored over a held one",
-        "volume/FetchedVolume.java",
+        "volume/Arrivals.java",
         "long end = inFlight.nextBusy(block, Math.min(to, held.nextHeld(block)));",
         "long end = inFlight.nextBusy(block, to);",
         MATRIX,
@@ -263,7 +263,7 @@ STALE_MAPS = (
     mutant(
         "stale map is kept for a replica of another epoch",
         "handover/PeerRequests.java",
-        "    if (!current) {\n",
+        "    if (!current && !volume.isPreCopying(peer, request.getPreCopy())) {\n",
         "    if (false) {\n",
         "handover.PeerRequestsTest",
     ),
@@ -287,5 +287,69 @@ STALE_MAPS = (
         '    same(path, "epoch", identity.epoch(), expected.epoch());\n',
         "",
         "map.MappedBlockMapTest",
+    ),
+)
+
+PRE_COPY = (
+    mutant_of_two(
+        "block that is being written counts as sent to the standby",
+        "volume/Replicas.java",
+        (
+            ("      long free = inFlight.busyUntil(block);\n", "      long free = block;\n"),
+            ("      long end = inFlight.nextBusy(block, to);\n", "      long end = to;\n"),
+        ),
+        "volume.ReplicasTest",
+        SIMULATION,
+    ),
+    mutant_of_two(
+        "block counts as sent to the standby when its content was read",
+        "handover/PeerRequests.java",
+        (
+            ("      volume.sendInPreCopy(peer, offset, length);\n", ""),
+            (
+                "          if (error != null) {\n            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));\n",
+                "          if (session != 0) {\n            volume.sendInPreCopy(peer, offset, length);\n          }\n"
+                "          if (error != null) {\n            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));\n",
+            ),
+        ),
+        SIMULATION,
+    ),
+    mutant(
+        "read of an earlier session counts as sent to the standby",
+        "volume/Replicas.java",
+        "return current != null && current == session;",
+        "return current != null;",
+        "handover.PreCopyHandoverTest",
+        SIMULATION,
+    ),
+    mutant(
+        "standby goes on in a session of which a request was lost",
+        "volume/PreCopy.java",
+        "  private void failed(Exception error) {\n    copying = false;\n",
+        "  private void failed(Exception error) {\n",
+        "volume.PreCopyTest",
+    ),
+    mutant(
+        "standby keeps a block that is stale at the owner",
+        "volume/PreCopy.java",
+        "          held.forget(from, to);\n",
+        "",
+        "volume.PreCopyTest",
+    ),
+    mutant(
+        "standby that has copied everything counts as complete",
+        "volume/Volume.java",
+        "    if (record.held() == VolumeRecord.Held.JOURNAL) {\n      completion.look();",
+        "    if (true) {\n      completion.look();",
+        "volume.PreCopyTest",
+        "handover.PreCopyHandoverTest",
+        SIMULATION,
+    ),
+    mutant(
+        "standby gives other nodes what it has copied",
+        "volume/Volume.java",
+        "    } else if (record.held() != VolumeRecord.Held.NONE && held.has(from, to)) {\n",
+        "    } else if (held.has(from, to)) {\n",
+        "volume.PreCopyTest",
     ),
 )

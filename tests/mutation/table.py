@@ -4,7 +4,7 @@
 A fault is one or more replacements of a text that occurs exactly once in its file. Most must be seen by a proof that
 knows nothing of the code (the crash matrix, the simulation), the others by the test of their class."""
 
-from .blocks import BLOCKS, ORDER_OF_BITS, ORDER_OF_WRITES, STALE_MAPS
+from .blocks import BLOCKS, ORDER_OF_BITS, ORDER_OF_WRITES, PRE_COPY, STALE_MAPS
 from .files import DISK, DURABLE_FILES
 from .handovers import AGENTS, BY_NAME, HANDOVER
 
@@ -13,6 +13,7 @@ MUTANTS = (
     + BLOCKS
     + ORDER_OF_WRITES
     + STALE_MAPS
+    + PRE_COPY
     + HANDOVER
     + DURABLE_FILES
     + DISK

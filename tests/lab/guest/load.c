@@ -15,7 +15,8 @@
 //   load.learn=1            instead: take whatever stamps are on the disks at the start as the expected content
 //
 // Commands, one per line on the console: `rate full|idle|N`, `sum` (stops the load, fsyncs and prints one digest per
-// disk), `digest` (the same without fsync), `go` (goes on), `off` (stops, fsyncs, powers off).
+// disk), `digest` (the same without fsync), `go` (goes on), `off` (stops, fsyncs, powers off), `latency` (prints one line
+// about the I/O since it was last asked).
 //
 // Output, one line each, all starting with "load: " and with key=value fields:
 //   ready     the load runs now
@@ -23,6 +24,7 @@
 //             mismatches and errors since the start
 //   mismatch  one sector that is not what it should be (the first few only)
 //   error     one failed I/O (the first few only)
+//   latency   count, p99_ms and worst_ms of all I/O since the last such line
 //   sum       one disk's digest, the same that the host's verifier prints for its image
 
 #define _GNU_SOURCE
@@ -87,10 +89,13 @@ static int rate = RATE_FULL;
 static int busy;
 static uint64_t total_mismatches, total_errors;
 static int reports;
-// Latencies of the last second: 8 buckets per power of two microseconds.
 static uint64_t second_writes, second_reads;
-static uint32_t histogram[32 * 8];
-static int64_t worst;
+// Latencies: 8 buckets per power of two microseconds.
+struct latencies {
+  uint32_t buckets[32 * 8];
+  int64_t worst;
+};
+static struct latencies second, since_asked;
 
 static int64_t now_ns(void) {
   struct timespec t;
@@ -133,27 +138,47 @@ static double bucket_ms(size_t bucket) {
   return (double)(us - 8) / 1000;
 }
 
+static uint64_t count_of(const struct latencies *l) {
+  uint64_t count = 0;
+  for (size_t i = 0; i < 32 * 8; i++) count += l->buckets[i];
+  return count;
+}
+
+static double worst_ms(const struct latencies *l) {
+  return (double)l->worst / 1e6;
+}
+
+static double p99_ms(const struct latencies *l) {
+  uint64_t count = count_of(l), seen = 0;
+  for (size_t i = 0; i < 32 * 8 && count; i++) {
+    seen += l->buckets[i];
+    if (seen * 100 >= count * 99) return bucket_ms(i) < worst_ms(l) ? bucket_ms(i) : worst_ms(l);
+  }
+  return 0;
+}
+
+static void note_latency(struct latencies *l, int64_t took) {
+  l->buckets[bucket_of(took)]++;
+  if (took > l->worst) l->worst = took;
+}
+
 static void print_statistics(void) {
   pthread_mutex_lock(&lock);
-  uint64_t count = 0, seen = 0;
-  for (size_t i = 0; i < 32 * 8; i++) count += histogram[i];
-  double p99 = 0;
-  for (size_t i = 0; i < 32 * 8 && count; i++) {
-    seen += histogram[i];
-    if (seen * 100 >= count * 99) {
-      p99 = bucket_ms(i);
-      break;
-    }
-  }
-  double worst_ms = (double)worst / 1e6;
   struct timespec t;
   clock_gettime(CLOCK_REALTIME, &t);
   say("stat t=%lld.%03ld writes=%lu reads=%lu worst_ms=%.3f p99_ms=%.3f mismatches=%lu errors=%lu",
-      (long long)t.tv_sec, t.tv_nsec / 1000000, second_writes, second_reads, worst_ms, p99 < worst_ms ? p99 : worst_ms,
+      (long long)t.tv_sec, t.tv_nsec / 1000000, second_writes, second_reads, worst_ms(&second), p99_ms(&second),
       total_mismatches, total_errors);
   second_writes = second_reads = 0;
-  memset(histogram, 0, sizeof histogram);
-  worst = 0;
+  memset(&second, 0, sizeof second);
+  pthread_mutex_unlock(&lock);
+}
+
+static void print_latency(void) {
+  pthread_mutex_lock(&lock);
+  say("latency count=%lu p99_ms=%.3f worst_ms=%.3f", count_of(&since_asked), p99_ms(&since_asked),
+      worst_ms(&since_asked));
+  memset(&since_asked, 0, sizeof since_asked);
   pthread_mutex_unlock(&lock);
 }
 
@@ -270,8 +295,8 @@ static void *work(void *argument) {
     pthread_mutex_lock(&lock);
     if (reads) second_reads++;
     else second_writes++;
-    histogram[bucket_of(took)]++;
-    if (took > worst) worst = took;
+    note_latency(&second, took);
+    note_latency(&since_asked, took);
     if (--busy == 0) pthread_cond_broadcast(&quiet);
     pthread_mutex_unlock(&lock);
   }
@@ -360,6 +385,8 @@ static void execute(const char *command) {
   } else if (!strcmp(command, "digest")) {
     hold_load();
     print_sums();
+  } else if (!strcmp(command, "latency")) {
+    print_latency();
   } else if (!strcmp(command, "go")) {
     pthread_mutex_lock(&lock);
     stopped = false;
@@ -373,7 +400,7 @@ static void execute(const char *command) {
   } else if (!strncmp(command, "rate ", 5) && parse_rate(command + 5)) {
     say("rate value=%s", command + 5);
   } else if (*command) {
-    say("unknown command=\"%s\" known=\"rate full|idle|N, sum, digest, go, off\"", command);
+    say("unknown command=\"%s\" known=\"rate full|idle|N, sum, digest, go, off, latency\"", command);
   }
 }
 

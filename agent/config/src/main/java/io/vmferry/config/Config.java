@@ -97,8 +97,9 @@ public record Config(
    *
    * @param rateLimit cap over all volumes; empty for none
    * @param connections parallel TCP connections to one peer, 1 to 16
+   * @param preCopy what new standbys on this node copy before the handover
    */
-  public record Copy(Optional<ByteRate> rateLimit, int connections) {}
+  public record Copy(Optional<ByteRate> rateLimit, int connections, PreCopyMode preCopy) {}
 
   /**
    * What the agent does to guests.

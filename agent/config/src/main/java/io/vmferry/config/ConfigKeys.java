@@ -24,6 +24,7 @@ final class ConfigKeys {
     VALUES.put("paths.nbd-socket-group", config -> config.paths().nbdSocketGroup());
     VALUES.put("copy.rate-limit", config -> config.copy().rateLimit());
     VALUES.put("copy.connections", config -> config.copy().connections());
+    VALUES.put("copy.pre-copy", config -> config.copy().preCopy());
     VALUES.put("guest.pause-after", config -> config.guest().pauseAfter());
     VALUES.put("retention.keep-for", config -> config.retention().keepFor());
     VALUES.put("retention.keep-copies", config -> config.retention().keepCopies());

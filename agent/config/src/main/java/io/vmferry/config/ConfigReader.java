@@ -129,8 +129,9 @@ final class ConfigReader {
     Optional<ByteRate> rateLimit =
         copy.value("rate-limit", ConfigReader::rateLimit, Optional.empty());
     int connections = copy.value("connections", ConfigReader::connections, DEFAULT_CONNECTIONS);
+    PreCopyMode preCopy = copy.value("pre-copy", PreCopyMode::parse, PreCopyMode.NONE);
     copy.refuseUnknown();
-    return new Config.Copy(rateLimit, connections);
+    return new Config.Copy(rateLimit, connections, preCopy);
   }
 
   private static Config.Guest guest(Section guest) {

@@ -116,6 +116,7 @@ class ConfigSamplesTest {
     assertThat(all.paths().nbdSocketGroup()).contains("libvirt-qemu");
     assertThat(all.copy().rateLimit()).contains(new ByteRate(50 << 20));
     assertThat(all.copy().connections()).isEqualTo(8);
+    assertThat(all.copy().preCopy()).isEqualTo(PreCopyMode.HOT_LAST);
     assertThat(all.guest().pauseAfter()).contains(Duration.ofSeconds(90));
     assertThat(all.retention().keepFor()).contains(Duration.ofDays(7));
     assertThat(all.retention().keepCopies()).contains(20);

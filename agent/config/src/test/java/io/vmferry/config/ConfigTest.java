@@ -66,4 +66,13 @@ class ConfigTest {
         .isInstanceOf(ConfigException.class)
         .hasMessageContaining("levels");
   }
+
+  @Test
+  void preCopyIsOneOfThree() throws ConfigException {
+    assertThat(Config.parse("test", "node: a").copy().preCopy()).isEqualTo(PreCopyMode.NONE);
+    for (PreCopyMode mode : PreCopyMode.values()) {
+      Config config = Config.parse("test", "node: a\ncopy: {pre-copy: " + mode + "}");
+      assertThat(config.copy().preCopy()).isEqualTo(mode);
+    }
+  }
 }

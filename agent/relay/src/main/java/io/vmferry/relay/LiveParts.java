@@ -3,6 +3,7 @@ package io.vmferry.relay;
 
 import io.vmferry.config.ByteRate;
 import io.vmferry.config.Config;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.config.RunningConfig;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.peer.PeerTls;
@@ -66,6 +67,17 @@ final class LiveParts {
                         () -> limit.set(wanted.map(ByteRate::bytesPerSecond).orElse(null)), loop)
                     .join();
               }));
+    };
+  }
+
+  /** What new standbys copy before the handover; those that are there go on as they are. */
+  static RunningConfig.Part preCopy(AtomicReference<PreCopyMode> mode) {
+    return newer -> {
+      PreCopyMode wanted = newer.copy().preCopy();
+      return wanted == mode.get()
+          ? Optional.empty()
+          : Optional.of(
+              new RunningConfig.Change("copy.pre-copy: " + wanted, () -> mode.set(wanted)));
     };
   }
 }

@@ -17,6 +17,7 @@ import io.vmferry.api.service.Watchdog;
 import io.vmferry.config.ByteRate;
 import io.vmferry.config.Config;
 import io.vmferry.config.HostPort;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.config.RunningConfig;
 import io.vmferry.nbd.NbdServer;
 import io.vmferry.relay.control.RelayApi;
@@ -78,6 +79,7 @@ import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
 import java.util.concurrent.TimeoutException;
+import java.util.concurrent.atomic.AtomicReference;
 import java.util.function.BiFunction;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -154,6 +156,7 @@ public final class RelayProcess implements AutoCloseable {
     config.peers().forEach((node, address) -> links.put(node, connector.apply(node, address)));
     Peers peers = new Peers(config.node(), loop, limit, links.values());
 
+    AtomicReference<PreCopyMode> preCopy = new AtomicReference<>(config.copy().preCopy());
     DiskTasks tasks = new DiskTasks(disk, loop);
     VolumeStorage storage =
         new DiskStorage(config.paths().state(), run, BootId.current(), loop, disk);
@@ -174,6 +177,7 @@ public final class RelayProcess implements AutoCloseable {
                 peers::link,
                 peers::lane,
                 sources,
+                preCopy::get,
                 wiring));
     Forks forks = new Forks(volumes, peers);
     OpenTakeovers open = new OpenTakeovers(volumes, peers);
@@ -233,6 +237,7 @@ public final class RelayProcess implements AutoCloseable {
     running.add(configuredPeers);
     running.add(LiveParts.certificates(peerSetup.tls()));
     running.add(LiveParts.rateLimit(config, limit, loop));
+    running.add(LiveParts.preCopy(preCopy));
     nbdServer =
         NbdServer.start(
             dataLoops,

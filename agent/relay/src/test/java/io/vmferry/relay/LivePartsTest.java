@@ -5,9 +5,11 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vmferry.config.Config;
 import io.vmferry.config.ConfigException;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.config.RunningConfig;
 import io.vmferry.relay.copy.RateLimit;
 import java.io.IOException;
+import java.util.concurrent.atomic.AtomicReference;
 import org.junit.jupiter.api.Test;
 
 final class LivePartsTest {
@@ -41,5 +43,18 @@ final class LivePartsTest {
     limit.set(5L);
     assertThat(part.prepare(NONE)).isEmpty();
     assertThat(limit.get()).isEqualTo(5L);
+  }
+
+  @Test
+  void newStandbysCopyAsTheFileSays() throws Exception {
+    AtomicReference<PreCopyMode> mode = new AtomicReference<>(PreCopyMode.NONE);
+    RunningConfig.Part part = LiveParts.preCopy(mode);
+    assertThat(part.prepare(NONE)).isEmpty();
+    Config full = Config.parse("test", "node: a\ncopy: {pre-copy: full}");
+    RunningConfig.Change change = part.prepare(full).orElseThrow();
+    assertThat(mode.get()).as("only prepared").isEqualTo(PreCopyMode.NONE);
+    change.apply().run();
+    assertThat(change.text()).isEqualTo("copy.pre-copy: full");
+    assertThat(mode.get()).isEqualTo(PreCopyMode.FULL);
   }
 }

@@ -5,9 +5,11 @@ import com.google.protobuf.ByteString;
 import io.netty.buffer.ByteBuf;
 import io.vmferry.api.Epoch;
 import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.HeatCodec;
 import io.vmferry.relay.map.HeatRanks;
 import io.vmferry.relay.map.MalformedMapException;
+import io.vmferry.relay.map.StaleMapCodec;
 import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.WireIds;
@@ -16,6 +18,7 @@ import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Heat;
 import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
+import io.vmferry.relay.peer.wire.PreCopy;
 import io.vmferry.relay.peer.wire.Read;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Role;
@@ -35,6 +38,7 @@ public final class Origin implements BlockSource {
   private final PeerLink link;
   private final ByteString uuid;
   private final Epoch epoch;
+  private final long session;
   private final Loop loop;
 
   /** Receives the answer to one read, in ascending order, and then its end. */
@@ -59,15 +63,25 @@ public final class Origin implements BlockSource {
    * @param epoch the epoch that the content is frozen in; null to read what the owner has now
    */
   public Origin(PeerLink link, UUID uuid, Epoch epoch, Loop loop) {
+    this(link, WireIds.bytes(uuid), epoch, 0, loop);
+  }
+
+  private Origin(PeerLink link, ByteString uuid, Epoch epoch, long session, Loop loop) {
     this.link = link;
-    this.uuid = WireIds.bytes(uuid);
+    this.uuid = uuid;
     this.epoch = epoch;
+    this.session = session;
     this.loop = loop;
   }
 
   @Override
   public String name() {
     return "node " + link.node();
+  }
+
+  /** The owner's content as a standby copies it before the handover, in that session. */
+  public Origin inPreCopy(long newSession) {
+    return new Origin(link, uuid, null, newSession, loop);
   }
 
   @Override
@@ -85,7 +99,12 @@ public final class Origin implements BlockSource {
   @Override
   public void read(Role role, long offset, int length, boolean compressed, Sink sink) {
     Read.Builder read =
-        Read.newBuilder().setUuid(uuid).setOffset(offset).setLength(length).setZstd(compressed);
+        Read.newBuilder()
+            .setUuid(uuid)
+            .setOffset(offset)
+            .setLength(length)
+            .setZstd(compressed)
+            .setPreCopy(session);
     if (epoch != null) {
       read.setEpoch(WireIds.epoch(epoch));
     }
@@ -104,15 +123,16 @@ public final class Origin implements BlockSource {
 
   @Override
   public void holes(long offset, long size, HoleSink sink) {
-    Frame request =
-        Frame.newBuilder()
-            .setHoles(
-                Holes.newBuilder()
-                    .setUuid(uuid)
-                    .setEpoch(WireIds.epoch(epoch))
-                    .setOffset(offset)
-                    .setMaxExtents(MAX_HOLES))
-            .build();
+    Holes.Builder holes =
+        Holes.newBuilder()
+            .setUuid(uuid)
+            .setOffset(offset)
+            .setMaxExtents(MAX_HOLES)
+            .setPreCopy(session);
+    if (epoch != null) {
+      holes.setEpoch(WireIds.epoch(epoch));
+    }
+    Frame request = Frame.newBuilder().setHoles(holes).build();
     link.call(Role.CONTROL, request, loop, new HoleAnswer(offset, size, sink));
   }
 
@@ -124,11 +144,77 @@ public final class Origin implements BlockSource {
 
   @Override
   public void heat(long size, HeatSink sink) {
-    Frame request =
-        Frame.newBuilder()
-            .setHeat(Heat.newBuilder().setUuid(uuid).setEpoch(WireIds.epoch(epoch)))
-            .build();
+    Heat.Builder heat = Heat.newBuilder().setUuid(uuid).setPreCopy(session);
+    if (epoch != null) {
+      heat.setEpoch(WireIds.epoch(epoch));
+    }
+    Frame request = Frame.newBuilder().setHeat(heat).build();
     link.call(Role.CONTROL, request, loop, new HeatAnswer(size, sink));
+  }
+
+  /** Receives the answer to a standby's wish to copy before the handover. */
+  public interface PreCopySink {
+    /**
+     * The owner's answer; with an error neither counts.
+     *
+     * @param newSession for {@link #inPreCopy}
+     * @param stale blocks of which nothing that is held here is good
+     */
+    void begun(long newSession, BlockMap stale, Exception error);
+  }
+
+  /**
+   * Asks the owner for a session.
+   *
+   * @param owners the owner's epoch
+   * @param continues the session before, 0 for none
+   * @param blocks of the volume
+   */
+  public void beginPreCopy(Epoch owners, long continues, long blocks, PreCopySink sink) {
+    PreCopy.Builder preCopy =
+        PreCopy.newBuilder().setUuid(uuid).setEpoch(WireIds.epoch(owners)).setContinues(continues);
+    Frame request = Frame.newBuilder().setPreCopy(preCopy).build();
+    link.call(Role.CONTROL, request, loop, new PreCopyAnswer(blocks, sink));
+  }
+
+  /** Decodes the answer to the wish for a session. */
+  private final class PreCopyAnswer implements PeerLink.Answers {
+    private final long blocks;
+    private final PreCopySink sink;
+    private long begun;
+    private BlockMap stale;
+    private OriginException broken;
+
+    PreCopyAnswer(long blocks, PreCopySink sink) {
+      this.blocks = blocks;
+      this.sink = sink;
+    }
+
+    @Override
+    public void frame(Frame answer, ByteBuf payload) {
+      if (answer.hasRefused()) {
+        broken = refused(answer.getRefused());
+        return;
+      }
+      begun = answer.getPreCopying().getSession();
+      if (begun == 0) {
+        broken = brokenAnswer("sent " + answer.getBodyCase() + " as session of a pre-copy");
+        return;
+      }
+      try {
+        stale = StaleMapCodec.decode(payload.duplicate(), blocks);
+      } catch (MalformedMapException e) {
+        broken = brokenAnswer("sent a stale map that can't be used (" + e.getMessage() + ")");
+      }
+    }
+
+    @Override
+    public void end(Exception error) {
+      if (error == null && broken == null && stale == null) {
+        broken = brokenAnswer("began no pre-copy");
+      }
+      sink.begun(begun, stale, error != null ? error : broken);
+    }
   }
 
   /** Decodes the answer to the question for heat. */

@@ -6,6 +6,7 @@ import io.vmferry.api.Epoch;
 import io.vmferry.api.Problem;
 import io.vmferry.api.ProblemException;
 import io.vmferry.api.VolumeState;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.relay.handover.Locator.Found;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
@@ -63,7 +64,25 @@ public final class Attacher {
    * @return fails with a ProblemException that says why the domain can't run here
    */
   public CompletableFuture<Void> attach(AttachStandby request) {
-    return look(request, LOOKS);
+    PreCopyMode preCopy = preCopy(request);
+    return look(request, LOOKS)
+        .thenRun(
+            () -> {
+              if (preCopy != null) {
+                request.volumes().stream()
+                    .map(volumes::byName)
+                    .filter(here -> here != null && here.record().state() == VolumeState.STANDBY)
+                    .forEach(standby -> standby.preCopy(preCopy));
+              }
+            });
+  }
+
+  private static PreCopyMode preCopy(AttachStandby request) {
+    try {
+      return request.preCopy() == null ? null : PreCopyMode.parse(request.preCopy());
+    } catch (IllegalArgumentException e) {
+      throw new ProblemException(Problem.Code.BAD_REQUEST, e.getMessage());
+    }
   }
 
   private CompletableFuture<Void> look(AttachStandby request, int looks) {
@@ -259,6 +278,8 @@ public final class Attacher {
     Attach.Builder attach = Attach.newBuilder().setUuid(replica.getUuid());
     if (here != null && here.record().held() != VolumeRecord.Held.NONE) {
       attach.setEpoch(WireIds.epoch(here.record().epoch()));
+    } else if (here != null) {
+      attach.setPreCopy(here.preCopySession());
     }
     return ControlCall.ask(
             peers.link(owned.node()),

@@ -83,16 +83,7 @@ public final class OpenTakeovers {
     }
     VolumeRecord record = standby.record();
     String owner = record.epoch().owner();
-    Detach question =
-        Detach.newBuilder()
-            .setUuid(WireIds.bytes(record.uuid()))
-            .setKeepsReplica(record.held() != VolumeRecord.Held.NONE)
-            .build();
-    return ControlCall.ask(
-            peers.link(owner),
-            Frame.newBuilder().setDetach(question).build(),
-            volumes.shared().loop(),
-            (answer, payload) -> answer)
+    return detach(record)
         .handle(
             (answer, error) -> {
               if (error == null) {
@@ -101,6 +92,33 @@ public final class OpenTakeovers {
               }
               throw notClosed(standby, owner, error);
             });
+  }
+
+  /**
+   * A standby that copied is gone: the owner need not note any more what changes. Best effort; at
+   * its next handover the owner forgets it anyway.
+   */
+  void tellGone(VolumeRecord standby) {
+    var unused =
+        detach(standby)
+            .exceptionally(
+                error -> {
+                  log.debug("the owner of {} was not told: {}", standby.name(), error.getMessage());
+                  return null;
+                });
+  }
+
+  private CompletableFuture<Frame> detach(VolumeRecord standby) {
+    Detach question =
+        Detach.newBuilder()
+            .setUuid(WireIds.bytes(standby.uuid()))
+            .setKeepsReplica(standby.held() != VolumeRecord.Held.NONE)
+            .build();
+    return ControlCall.ask(
+        peers.link(standby.epoch().owner()),
+        Frame.newBuilder().setDetach(question).build(),
+        volumes.shared().loop(),
+        (answer, payload) -> answer);
   }
 
   private ProblemException notClosed(Volume standby, String owner, Throwable error) {

@@ -11,6 +11,7 @@ import io.vmferry.api.VolumeStatus;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.map.HeatCodec;
+import io.vmferry.relay.map.StaleMapCodec;
 import io.vmferry.relay.peer.PeerService;
 import io.vmferry.relay.peer.WireIds;
 import io.vmferry.relay.peer.wire.Attach;
@@ -27,6 +28,8 @@ import io.vmferry.relay.peer.wire.HoleList;
 import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Locate;
 import io.vmferry.relay.peer.wire.Located;
+import io.vmferry.relay.peer.wire.PreCopy;
+import io.vmferry.relay.peer.wire.PreCopying;
 import io.vmferry.relay.peer.wire.Read;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Replica;
@@ -105,6 +108,7 @@ public final class PeerRequests implements PeerService {
         case READ -> read(peer, request.getRead(), responder);
         case HOLES -> holes(peer, request.getHoles(), responder);
         case HEAT -> heat(peer, request.getHeat(), responder);
+        case PRE_COPY -> preCopy(peer, request.getPreCopy(), responder);
         default ->
             throw new PeerRefusal(
                 Refused.Code.UNSUPPORTED, "this release does not know " + request.getBodyCase());
@@ -183,7 +187,7 @@ public final class PeerRequests implements PeerService {
     }
     boolean current =
         request.hasEpoch() && WireIds.epoch(request.getEpoch()).equals(record.epoch());
-    if (!current) {
+    if (!current && !volume.isPreCopying(peer, request.getPreCopy())) {
       // Whatever it has is from another epoch: all of it is stale.
       volume.forgetReplica(peer);
     }
@@ -295,7 +299,12 @@ public final class PeerRequests implements PeerService {
 
   private void read(String peer, Read request, Responder responder) {
     Volume volume = find(request.getUuid());
-    checkMayRead(peer, volume, request.hasEpoch() ? WireIds.epoch(request.getEpoch()) : null);
+    long session = request.getPreCopy();
+    if (session == 0) {
+      checkMayRead(peer, volume, request.hasEpoch() ? WireIds.epoch(request.getEpoch()) : null);
+    } else {
+      checkMayPreCopy(peer, volume, session);
+    }
     long offset = request.getOffset();
     long length = Integer.toUnsignedLong(request.getLength());
     if (length == 0 || length > Origin.MAX_READ) {
@@ -307,6 +316,10 @@ public final class PeerRequests implements PeerService {
       Frame again = Frame.newBuilder().setRead(request).build();
       responder.whenWritable(() -> handle(peer, Role.BULK, again, responder));
       return;
+    }
+    if (session != 0) {
+      // Before the content is looked at, so that a write that comes in between is not missed.
+      volume.sendInPreCopy(peer, offset, length);
     }
     ByteBuf buffer = ByteBufAllocator.DEFAULT.directBuffer((int) length, (int) length);
     volume.readForPeer(
@@ -360,6 +373,66 @@ public final class PeerRequests implements PeerService {
     }
   }
 
+  /** Content that may change, for a standby of which this node knows what of it is stale. */
+  private static void checkMayPreCopy(String peer, Volume volume, long session) {
+    if (!volume.isPreCopying(peer, session)) {
+      throw new PeerRefusal(
+          Refused.Code.WRONG_EPOCH,
+          "volume "
+              + volume.record().name()
+              + " is not copied to node "
+              + peer
+              + " in that session any more; begin another one");
+    }
+  }
+
+  /** A standby without a copy of its own wants to copy before the handover. */
+  private void preCopy(String peer, PreCopy request, Responder responder) {
+    Volume volume = find(request.getUuid());
+    Epoch epoch = WireIds.epoch(request.getEpoch());
+    checkMayBegin(volume, epoch);
+    // A map that is kept for a copy which that node once had: it has none now, and after a restart
+    // the map of back then would be taken for that of what is copied.
+    volumes.note(
+        volume,
+        record -> record.withoutReplica(peer),
+        (record, error) -> {
+          try {
+            checkMayBegin(volume, epoch);
+            if (error != null) {
+              throw new PeerRefusal(Refused.Code.FAILED, error.getMessage());
+            }
+          } catch (PeerRefusal refusal) {
+            refuse(responder, refusal);
+            return;
+          }
+          long session = volume.beginPreCopyFor(peer, request.getContinues());
+          ByteBuf stale = ByteBufAllocator.DEFAULT.buffer();
+          StaleMapCodec.encode(volume.staleFor(peer), stale);
+          responder.answer(
+              Frame.newBuilder().setPreCopying(PreCopying.newBuilder().setSession(session)),
+              stale,
+              true);
+        });
+  }
+
+  private void checkMayBegin(Volume volume, Epoch epoch) {
+    VolumeRecord record = volume.record();
+    if (volume.failure() != null) {
+      throw new PeerRefusal(Refused.Code.FAILED, volume.failure());
+    }
+    if (!volume.isOwner() || !record.epoch().equals(epoch)) {
+      throw new PeerRefusal(
+          Refused.Code.WRONG_EPOCH,
+          "volume " + record.name() + " is " + record.state() + " in epoch " + record.epoch());
+    }
+    if (handover.isBusy(volume)) {
+      throw new PeerRefusal(
+          Refused.Code.BUSY,
+          "volume " + record.name() + " is changing its owner or its size; ask again");
+    }
+  }
+
   private static void checkRange(Volume volume, long offset, long length) {
     long size = volume.record().size();
     if (offset < 0 || offset > size || length > size - offset) {
@@ -371,7 +444,12 @@ public final class PeerRequests implements PeerService {
 
   private void holes(String peer, Holes request, Responder responder) {
     Volume volume = find(request.getUuid());
-    checkMayRead(peer, volume, WireIds.epoch(request.getEpoch()));
+    long session = request.getPreCopy();
+    if (session == 0) {
+      checkMayRead(peer, volume, WireIds.epoch(request.getEpoch()));
+    } else {
+      checkMayPreCopy(peer, volume, session);
+    }
     long size = volume.record().size();
     long start = request.getOffset();
     checkRange(volume, start, 0);
@@ -384,14 +462,18 @@ public final class PeerRequests implements PeerService {
     }
     int most = (int) Math.min(MAX_HOLES, Integer.toUnsignedLong(request.getMaxExtents()));
     HoleList.Builder list = HoleList.newBuilder().setNextOffset(start);
+    long length = Math.min(HOLE_SCAN, size - start);
+    if (session != 0) {
+      volume.sendInPreCopy(peer, start, length);
+    }
     file.extents(
         start,
-        Math.min(HOLE_SCAN, size - start),
-        (offset, length, hole) -> {
+        length,
+        (offset, bytes, hole) -> {
           if (hole) {
-            list.addExtents(offset).addExtents(length);
+            list.addExtents(offset).addExtents(bytes);
           }
-          list.setNextOffset(offset + length);
+          list.setNextOffset(offset + bytes);
           return list.getExtentsCount() / 2 < most;
         },
         error -> {
@@ -405,7 +487,11 @@ public final class PeerRequests implements PeerService {
 
   private void heat(String peer, Heat request, Responder responder) {
     Volume volume = find(request.getUuid());
-    checkMayRead(peer, volume, WireIds.epoch(request.getEpoch()));
+    if (request.getPreCopy() == 0) {
+      checkMayRead(peer, volume, WireIds.epoch(request.getEpoch()));
+    } else {
+      checkMayPreCopy(peer, volume, request.getPreCopy());
+    }
     ByteBuf encoded = ByteBufAllocator.DEFAULT.buffer();
     HeatCodec.encode(volume.heat().ranks(), encoded);
     responder.answer(Frame.newBuilder().setHeatMap(HeatMap.getDefaultInstance()), encoded, true);

@@ -55,7 +55,15 @@ final class StandbyDrop {
 
   private CompletableFuture<Void> dropClosed(Volume standby) {
     if (standby.record().held() == VolumeRecord.Held.NONE) {
-      return volumes.delete(standby, () -> noLongerDroppable(standby));
+      boolean copied = standby.preCopySession() != 0;
+      return volumes
+          .delete(standby, () -> noLongerDroppable(standby))
+          .thenRun(
+              () -> {
+                if (copied) {
+                  open.tellGone(standby.record());
+                }
+              });
     }
     return records.change(
         standby,

@@ -22,6 +22,15 @@ public record HeatRanks(int regionShift, byte[] ranks) {
   /** Bounds memory at both ends and the form on the wire; beyond 64 GiB regions are larger. */
   static final int MAX_REGIONS = 1 << 18;
 
+  /** The same regions the other way round: what was never used, or longest ago, has rank 0. */
+  public HeatRanks coldestFirst() {
+    byte[] reversed = new byte[ranks.length];
+    for (int region = 0; region < ranks.length; region++) {
+      reversed[region] = (byte) (ranks[region] == NEVER ? 0 : OLDEST - ranks[region]);
+    }
+    return new HeatRanks(regionShift, reversed);
+  }
+
   /** The rank of a use that long ago. */
   static byte ofAge(int age) {
     return (byte) (Integer.SIZE - Integer.numberOfLeadingZeros(age));

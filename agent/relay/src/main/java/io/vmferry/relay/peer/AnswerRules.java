@@ -21,8 +21,8 @@ final class AnswerRules {
           answer.getHoleList().getExtentsCount() % 2 != 0
               ? "HOLE_LIST with an offset that has no length"
               : payloadProblem(answer, payloadBytes);
-      // Its form is checked by who decodes it.
-      case HEAT_MAP -> null;
+      // Their form is checked by who decodes them.
+      case HEAT_MAP, PRE_COPYING -> null;
       case REFUSED, LOCATED, ATTACHED, DONE, CHECKED_ATTACH, PROBED ->
           payloadProblem(answer, payloadBytes);
       default -> answer.getBodyCase() + " isn't an answer";

@@ -6,6 +6,7 @@ import io.vmferry.relay.peer.wire.Extend;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Frame.BodyCase;
 import io.vmferry.relay.peer.wire.Holes;
+import io.vmferry.relay.peer.wire.PreCopy;
 import io.vmferry.relay.peer.wire.Read;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Role;
@@ -60,12 +61,17 @@ final class RequestRules {
       case COMPLETE -> onlyOnControl(control, uuidProblem(request.getComplete().getUuid()));
       case HOLES -> onlyOnControl(control, holesProblem(request.getHoles()));
       case HEAT -> onlyOnControl(control, uuidProblem(request.getHeat().getUuid()));
+      case PRE_COPY -> onlyOnControl(control, preCopyProblem(request.getPreCopy()));
       case CHECK_ATTACH ->
           onlyOnControl(control, uuidProblem(request.getCheckAttach().getDomain()));
       case PROBE -> onlyOnControl(control, paddingProblem(request.getProbe().getPadding().size()));
       case READ -> control ? "not on a CONTROL connection" : readProblem(request.getRead());
       default -> "not a request";
     };
+  }
+
+  private static String preCopyProblem(PreCopy preCopy) {
+    return preCopy.hasEpoch() ? uuidProblem(preCopy.getUuid()) : "names no epoch";
   }
 
   private static String onlyOnControl(boolean control, String problem) {

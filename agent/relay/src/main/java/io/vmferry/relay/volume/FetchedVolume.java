@@ -66,7 +66,6 @@ final class FetchedVolume {
   }
 
   private final BlockGrid grid;
-  private final BlockFile file;
   private final HeldBlocks held;
   private final InFlight inFlight;
   private final BlockSource origin;
@@ -82,6 +81,7 @@ final class FetchedVolume {
 
   private final BlockMap inBackground;
 
+  private final Arrivals arrivals;
   private final CopyOrder order;
   private final ReadAhead readAhead;
   private final ReadThrough through;
@@ -112,7 +112,6 @@ final class FetchedVolume {
       Loop loop,
       Host host) {
     this.grid = grid;
-    this.file = file;
     this.held = held;
     this.inFlight = inFlight;
     this.origin = origin;
@@ -120,6 +119,7 @@ final class FetchedVolume {
     this.counters = counters;
     this.loop = loop;
     this.host = host;
+    this.arrivals = new Arrivals(grid, file, held, inFlight);
     this.order = new CopyOrder(grid.blocks());
     this.readAhead = new ReadAhead(grid.blocks());
     this.through = new ReadThrough(grid, file, held, inFlight, origin, counters, this::ended);
@@ -444,38 +444,11 @@ final class FetchedVolume {
     if (stopped) {
       return;
     }
-    long from = grid.firstCovered(offset);
-    long to = grid.endCovered(offset + length);
-    for (long block = held.nextMissing(from); block < to; ) {
-      long free = inFlight.busyUntil(block);
-      if (free > block) {
-        block = held.nextMissing(free);
-        continue;
-      }
-      long end = inFlight.nextBusy(block, Math.min(to, held.nextHeld(block)));
-      store(role, block, end, offset, payload);
-      block = held.nextMissing(end);
-    }
-  }
-
-  private void store(Role role, long from, long to, long pieceOffset, ByteBuf piece) {
-    long offset = grid.offsetOf(from);
-    long bytes = grid.bytes(from, to);
-    InFlight.Ticket ticket = inFlight.beginStore(from, to);
-    if (piece == null) {
-      file.zero(offset, bytes, true, error -> stored(role, from, to, true, ticket, error));
-    } else {
-      // The buffer is only ours during this call, the write may take longer.
-      int index = piece.readerIndex() + (int) (offset - pieceOffset);
-      ByteBuf data = piece.retainedSlice(index, (int) bytes);
-      file.write(
-          offset,
-          data,
-          error -> {
-            data.release();
-            stored(role, from, to, false, ticket, error);
-          });
-    }
+    arrivals.store(
+        offset,
+        length,
+        payload,
+        (from, to, zero, ticket, error) -> stored(role, from, to, zero, ticket, error));
   }
 
   private void stored(

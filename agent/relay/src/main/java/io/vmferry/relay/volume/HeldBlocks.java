@@ -88,6 +88,12 @@ final class HeldBlocks {
     return added;
   }
 
+  /** What is in the file of these blocks is not good any more; only while no journal has them. */
+  void forget(long from, long to) {
+    live.clear(from, to);
+    pending.clear(from, to);
+  }
+
   /** What became held since the last call; the caller makes it durable. */
   BlockMap takePending() {
     if (live == null || pending.cardinality() == 0) {

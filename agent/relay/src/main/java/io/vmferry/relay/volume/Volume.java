@@ -5,6 +5,7 @@ import io.netty.buffer.ByteBuf;
 import io.vmferry.api.VolumeState;
 import io.vmferry.api.VolumeStatus;
 import io.vmferry.api.metrics.RelayMeasurements;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.nbd.ExportInfo;
 import io.vmferry.nbd.NbdClient;
 import io.vmferry.nbd.NbdError;
@@ -31,6 +32,7 @@ import java.util.List;
 import java.util.Queue;
 import java.util.function.Consumer;
 import java.util.function.Function;
+import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -72,6 +74,7 @@ public final class Volume implements NbdExport {
    * What all volumes of a relay share.
    *
    * @param wallClock for times that are noted and shown; nothing is decided by it here
+   * @param preCopyMode what a new standby copies unless its migration says otherwise
    */
   public record Shared(
       Loop loop,
@@ -83,6 +86,7 @@ public final class Volume implements NbdExport {
       Function<String, PeerLink> links,
       Function<String, BulkLane> lanes,
       Sources sources,
+      Supplier<PreCopyMode> preCopyMode,
       Events events) {}
 
   /** A request of a healthy disk takes milliseconds; a busy one may take a second. */
@@ -112,6 +116,8 @@ public final class Volume implements NbdExport {
   private Sources.Source source;
 
   private PassThrough passThrough;
+  private PreCopy preCopy;
+  private PreCopyMode preCopyMode;
   private LocalIo localIo;
   private FetchCounters counters;
   private boolean parked;
@@ -129,6 +135,7 @@ public final class Volume implements NbdExport {
     this.file = replica.file();
     this.heat = new HeatMap(record.size());
     this.completion = new Completion(shared, new CompletionHost());
+    this.preCopyMode = shared.preCopyMode().get();
     String name = record.name();
     this.clients =
         new LocalClients(
@@ -308,6 +315,46 @@ public final class Volume implements NbdExport {
   }
 
   /**
+   * What this standby copies before the handover. Of one that has a retained copy only what was
+   * written since is missing, and nothing is copied.
+   */
+  public void preCopy(PreCopyMode mode) {
+    if (mode != preCopyMode) {
+      preCopyMode = mode;
+      stopPreCopy();
+      beginPreCopy();
+    }
+  }
+
+  /** The session in which this standby copies, as the owner knows it; 0 for none. */
+  public long preCopySession() {
+    return preCopy == null ? 0 : preCopy.session();
+  }
+
+  /**
+   * The standby at {@code node} begins to copy; its stale map is {@link #staleFor}.
+   *
+   * @param continues its session before, 0 for none
+   * @return the session
+   */
+  public long beginPreCopyFor(String node, long continues) {
+    return replicas.beginPreCopy(node, continues, grid.blocks());
+  }
+
+  /** Whether the standby at {@code node} copies in that session. */
+  public boolean isPreCopying(String node, long session) {
+    return isOwner() && replicas.isPreCopying(node, session);
+  }
+
+  /**
+   * The range is about to be read for a standby that {@link #isPreCopying copies}: its whole blocks
+   * aren't stale there any more, unless they change.
+   */
+  public void sendInPreCopy(String node, long offset, long length) {
+    replicas.send(node, grid.firstCovered(offset), grid.endCovered(offset + length), inFlight);
+  }
+
+  /**
    * Stops all data I/O, own fetching included, and makes durable what was acknowledged: the content
    * doesn't change any more until {@link #resume} or {@link #become}. Requests that come are
    * parked.
@@ -445,7 +492,7 @@ public final class Volume implements NbdExport {
     if (failure != null) {
       buffer.release();
       done.done(null, failure);
-    } else if (held.has(from, to)) {
+    } else if (record.held() != VolumeRecord.Held.NONE && held.has(from, to)) {
       peerReads.begin();
       file.read(
           offset,
@@ -482,6 +529,9 @@ public final class Volume implements NbdExport {
     }
     if (passThrough != null && record.epoch().owner().equals(node)) {
       passThrough.linkUp();
+    }
+    if (preCopy != null && preCopy.epoch().owner().equals(node)) {
+      preCopy.linkUp();
     }
   }
 
@@ -527,6 +577,10 @@ public final class Volume implements NbdExport {
       passThrough =
           new PassThrough(new Origin(owner, record.uuid(), null, shared.loop()), shared.loop());
     }
+    if (preCopy != null && !preCopy.epoch().equals(record.epoch())) {
+      stopPreCopy();
+    }
+    beginPreCopy();
     runAgain();
     if (fetched != null) {
       forceLater();
@@ -567,7 +621,41 @@ public final class Volume implements NbdExport {
         grid, file, held, inFlight, blocks, lane, counters, shared.loop(), new FetchHost());
   }
 
+  private void beginPreCopy() {
+    boolean empty = record.held() == VolumeRecord.Held.NONE;
+    if (preCopy != null
+        || preCopyMode == PreCopyMode.NONE
+        || record.state() != VolumeState.STANDBY
+        || !empty
+        || parked
+        || failure != null) {
+      return;
+    }
+    String owner = record.epoch().owner();
+    preCopy =
+        new PreCopy(
+            record,
+            grid,
+            held,
+            inFlight,
+            new Arrivals(grid, file, held, inFlight),
+            new Origin(shared.links().apply(owner), record.uuid(), null, shared.loop()),
+            shared.lanes().apply(owner),
+            preCopyMode,
+            shared.loop(),
+            this::broken);
+    preCopy.linkUp();
+  }
+
+  private void stopPreCopy() {
+    if (preCopy != null) {
+      preCopy.stop();
+      preCopy = null;
+    }
+  }
+
   private void stopFetching() {
+    stopPreCopy();
     if (fetched != null) {
       deferred.addAll(fetched.stop());
       fetched = null;
@@ -612,7 +700,10 @@ public final class Volume implements NbdExport {
   }
 
   private void completeIfFull() {
-    completion.look();
+    // What a standby has copied is not up to date before its takeover, however much it is.
+    if (record.held() == VolumeRecord.Held.JOURNAL) {
+      completion.look();
+    }
   }
 
   private void logTransition(VolumeRecord to) {

@@ -4,8 +4,10 @@ package io.vmferry.relay.copy;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.ByteBufUtil;
 import io.netty.buffer.Unpooled;
+import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.HeatCodec;
 import io.vmferry.relay.map.HeatRanks;
+import io.vmferry.relay.map.StaleMapCodec;
 import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.LinkDownException;
 import io.vmferry.relay.peer.PeerLink;
@@ -13,6 +15,7 @@ import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.HeatMap;
 import io.vmferry.relay.peer.wire.HoleList;
+import io.vmferry.relay.peer.wire.PreCopying;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Role;
 import java.util.ArrayList;
@@ -79,6 +82,14 @@ public final class FakeLink implements PeerLink {
           ByteBufUtil.getBytes(encoded));
     }
 
+    public void preCopying(long session, BlockMap stale) {
+      ByteBuf encoded = Unpooled.buffer();
+      StaleMapCodec.encode(stale, encoded);
+      frame(
+          Frame.newBuilder().setPreCopying(PreCopying.newBuilder().setSession(session)),
+          ByteBufUtil.getBytes(encoded));
+    }
+
     public void refuse(Refused.Code code) {
       frame(Frame.newBuilder().setRefused(Refused.newBuilder().setCode(code).setMessage("no")));
     }
@@ -119,6 +130,11 @@ public final class FakeLink implements PeerLink {
   /** The one open call for heat. */
   public Call heatCall() {
     return open.stream().filter(call -> call.request.hasHeat()).findFirst().orElseThrow();
+  }
+
+  /** The open calls for a session of a pre-copy. */
+  public List<Call> preCopyCalls() {
+    return open.stream().filter(call -> call.request.hasPreCopy()).toList();
   }
 
   /** All open calls end with a loss. */

@@ -4,6 +4,7 @@ package io.vmferry.relay.crash;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.vmferry.api.Epoch;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.nbd.NbdClient;
 import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdExportException;
@@ -106,6 +107,7 @@ final class CrashNode {
                 node -> origin,
                 node -> lane,
                 new NoSources(),
+                () -> PreCopyMode.NONE,
                 new Unheard()));
   }
 

@@ -8,6 +8,7 @@ import io.netty.buffer.ByteBufUtil;
 import io.netty.buffer.Unpooled;
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.relay.copy.FakeLink;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
@@ -63,6 +64,7 @@ final class TakeoverAnswersTest {
               peers::link,
               peers::lane,
               new NoSources(),
+              () -> PreCopyMode.NONE,
               new Unheard()));
   private final OpenTakeovers open = new OpenTakeovers(volumes, peers);
   private final StandbyHandover handover =

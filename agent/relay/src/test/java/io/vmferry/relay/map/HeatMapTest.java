@@ -64,4 +64,11 @@ final class HeatMapTest {
     assertThat(HeatRanks.ofAge(4)).isEqualTo((byte) 3);
     assertThat(HeatRanks.ofAge(-1)).as("after a wrap").isEqualTo(HeatRanks.OLDEST);
   }
+
+  @Test
+  void coldestFirstIsTheOtherWayRound() {
+    byte[] ranks = {0, 3, HeatRanks.OLDEST, HeatRanks.NEVER};
+    assertThat(new HeatRanks(18, ranks).coldestFirst().ranks())
+        .containsExactly(HeatRanks.OLDEST, (byte) (HeatRanks.OLDEST - 3), (byte) 0, (byte) 0);
+  }
 }

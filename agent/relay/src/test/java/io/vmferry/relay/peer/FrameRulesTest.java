@@ -19,6 +19,7 @@ import io.vmferry.relay.peer.wire.Holes;
 import io.vmferry.relay.peer.wire.Locate;
 import io.vmferry.relay.peer.wire.Located;
 import io.vmferry.relay.peer.wire.Ping;
+import io.vmferry.relay.peer.wire.PreCopy;
 import io.vmferry.relay.peer.wire.Probe;
 import io.vmferry.relay.peer.wire.Read;
 import io.vmferry.relay.peer.wire.Refused;
@@ -94,6 +95,7 @@ class FrameRulesTest {
         request().setComplete(Complete.newBuilder().setUuid(SHORT_UUID)).build(),
         request().setHoles(Holes.newBuilder().setUuid(SHORT_UUID).setMaxExtents(1)).build(),
         request().setHeat(Heat.newBuilder().setUuid(SHORT_UUID)).build(),
+        request().setPreCopy(PreCopy.newBuilder().setUuid(SHORT_UUID).setEpoch(EPOCH)).build(),
         request().setCheckAttach(CheckAttach.newBuilder().setDomain(SHORT_UUID)).build());
   }
 

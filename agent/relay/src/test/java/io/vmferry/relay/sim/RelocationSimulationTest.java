@@ -8,6 +8,7 @@ import io.vmferry.api.AttachStandby;
 import io.vmferry.api.CreateVolume;
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.VolumeState;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.store.ImageHash;
 import io.vmferry.relay.volume.Volume;
@@ -34,6 +35,7 @@ import org.junit.jupiter.params.provider.ValueSource;
 final class RelocationSimulationTest {
   private static final String VOLUME = "vol";
   private static final int SECTORS = 803;
+  private static final PreCopyMode[] MODES = PreCopyMode.values();
 
   /** Per part. */
   private static final int SEEDS = 50;
@@ -167,6 +169,9 @@ final class RelocationSimulationTest {
           links.add(link);
         }
       }
+    }
+    for (SimNode node : nodes) {
+      node.preCopy(MODES[random.nextInt(MODES.length)]);
     }
     guest = new SimGuest(SECTORS, random);
     guestAt = a;
@@ -353,6 +358,8 @@ final class RelocationSimulationTest {
       }
       assertThat(steps++).as("attempts to attach; %s", describe()).isLessThan(PATIENCE / 100);
     }
+    // The memory is copied; a standby may copy, too.
+    work(random.nextInt(300));
     guest.stop();
     until("stopped", () -> guest.inFlight() == 0 && guest.connected());
     guest.flush();

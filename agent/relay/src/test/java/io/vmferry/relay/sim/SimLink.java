@@ -18,6 +18,12 @@ public final class SimLink implements PeerLink {
   private static final long HOP_NANOS = 10_000_000;
   private static final int JITTER_NANOS = 2_000_000;
 
+  /**
+   * How long after the loss of its connection a request for data may still be carried out: it came
+   * out of a buffer. Those on CONTROL are fenced.
+   */
+  private static final int LATE_NANOS = 2_000_000_000;
+
   /** One in so many requests arrives twice. */
   private static final int ONE_IN_TWICE = 10;
 
@@ -109,8 +115,23 @@ public final class SimLink implements PeerLink {
               // As after a lost answer; nobody listens to the second one.
               service.handle(from.name(), role, request, new Unheard());
             }
+          } else if (role != Role.CONTROL) {
+            late(service, role, request);
           }
         });
+  }
+
+  /** Carried out when nobody listens any more, or never. */
+  private void late(PeerService service, Role role, Frame request) {
+    if (random.nextBoolean()) {
+      time.at(
+          random.nextInt(LATE_NANOS),
+          () -> {
+            if (to.isAlive() && to.service() == service) {
+              service.handle(from.name(), role, request, new Unheard());
+            }
+          });
+    }
   }
 
   private long hop() {

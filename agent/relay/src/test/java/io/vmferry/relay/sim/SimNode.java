@@ -3,6 +3,7 @@ package io.vmferry.relay.sim;
 
 import io.vmferry.api.GuestStatus;
 import io.vmferry.api.Timeline;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.relay.control.RelayApi;
 import io.vmferry.relay.control.TakeoverWaits;
 import io.vmferry.relay.copy.Compression;
@@ -74,6 +75,7 @@ public final class SimNode {
   private Promotion promotion;
   private RelayApi api;
   private Long copyCap;
+  private PreCopyMode preCopy = PreCopyMode.NONE;
   private GuestProbe probe =
       volume -> CompletableFuture.completedFuture(new GuestStatus(this.guest, null, "vm"));
 
@@ -189,6 +191,11 @@ public final class SimNode {
     copyCap = bytesPerSecond;
   }
 
+  /** What new standbys here copy before the handover, from now on. */
+  public void preCopy(PreCopyMode mode) {
+    preCopy = mode;
+  }
+
   /** Asks this instead of {@link #guest}, from the next start on. */
   public void askForGuests(GuestProbe newProbe) {
     probe = newProbe;
@@ -229,6 +236,7 @@ public final class SimNode {
                 peers::link,
                 peers::lane,
                 new NoSources(),
+                () -> preCopy,
                 events));
     Forks forks = new Forks(volumes, peers);
     OpenTakeovers open = new OpenTakeovers(volumes, peers);

@@ -57,4 +57,46 @@ final class ReplicasTest {
     replicas.mark(0, 8);
     assertThat(replicas.status(7 * 4096 + 512).get(0).stale()).isEqualTo(7 * 4096 + 512);
   }
+
+  @Test
+  void aPreCopyBeginsWithAllStaleAndGoesOnWithItsMap() {
+    long first = replicas.beginPreCopy("a", 0, 8);
+    assertThat(replicas.stale("a").cardinality()).isEqualTo(8);
+    replicas.send("a", 0, 8, new InFlight());
+    replicas.mark(2, 3);
+    long second = replicas.beginPreCopy("a", first, 8);
+    assertThat(replicas.isPreCopying("a", first)).as("the session before").isFalse();
+    assertThat(replicas.isPreCopying("a", second)).isTrue();
+    assertThat(replicas.stale("a").cardinality()).isEqualTo(1);
+    replicas.beginPreCopy("a", first, 8);
+    assertThat(replicas.stale("a").cardinality()).as("not the last session").isEqualTo(8);
+    assertThat(replicas.isPreCopying("a", 0)).isFalse();
+  }
+
+  @Test
+  void whatIsBeingWrittenStaysStaleWhenItIsSent() {
+    replicas.beginPreCopy("a", 0, 8);
+    InFlight inFlight = new InFlight();
+    InFlight.Ticket write = inFlight.beginWrite(2, 4);
+    replicas.send("a", 0, 8, inFlight);
+    assertThat(replicas.stale("a").cardinality()).isEqualTo(2);
+    assertThat(replicas.stale("a").allSet(2, 4)).isTrue();
+    inFlight.endWrite(write);
+    replicas.send("a", 3, 4, inFlight);
+    assertThat(replicas.stale("a").allSet(2, 3)).isTrue();
+    assertThat(replicas.stale("a").get(3)).isFalse();
+  }
+
+  @Test
+  void aPreCopyEndsWithItsMap() {
+    long session = replicas.beginPreCopy("a", 0, 8);
+    replicas.remove("a");
+    assertThat(replicas.isPreCopying("a", session)).isFalse();
+    session = replicas.beginPreCopy("a", 0, 8);
+    replicas.clear();
+    assertThat(replicas.isPreCopying("a", session)).isFalse();
+    session = replicas.beginPreCopy("a", 0, 8);
+    replicas.put("a", one);
+    assertThat(replicas.isPreCopying("a", session)).isFalse();
+  }
 }

@@ -4,6 +4,7 @@ package io.vmferry.relay.volume;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
 import io.vmferry.api.Epoch;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.nbd.NbdClient;
 import io.vmferry.nbd.NbdExportException;
 import io.vmferry.nbd.NbdSession;
@@ -62,6 +63,7 @@ final class VolumeFixture {
                 node -> peer,
                 node -> lane,
                 source,
+                () -> PreCopyMode.NONE,
                 new Recorder()));
   }
 

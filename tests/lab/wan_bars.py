@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How well two relays use the WAN: each figure beside the bar that the design sets for it.
+
+No VM and no agent: a volume at the first node, a client at the second. What is measured is time, so the machine must be
+quiet; the report says how quiet it was.
+"""
+
+import argparse
+import math
+import os
+import random
+import statistics
+import sys
+import time
+import uuid
+from dataclasses import dataclass
+
+from . import packages
+from .nbd_client import BLOCK, MIB, NbdClient
+from .paths import TARGET
+from .relays import Relays, await_closed, await_complete, fill_volume, set_rate, take_over
+from .report import markdown
+from .traffic import tcp_throughput
+from .waiting import wait_for
+
+COMPLETE_TIMEOUT = 300  # seconds
+STREAMS = 4  # copy.connections' default
+SETTLE_S = 2.0  # of a copy that don't count: its window and TCP's grow
+POLL_S = 0.05
+MISS_PAUSE_S = 0.1  # between two misses: the copy yields while a guest misses
+GIB = 1 << 30
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One thing measured; MET is None where there is nothing to compare with."""
+
+    what: str
+    bar: str
+    measured: str
+    met: bool = None
+
+    def row(self):
+        return [self.what, self.bar, self.measured, {None: "", True: "met", False: "MISSED"}[self.met]]
+
+
+def percentile(values, share):
+    """The smallest value that so large a share of the values is at most."""
+    ordered = sorted(values)
+    return ordered[math.ceil(share * len(ordered)) - 1]
+
+
+class Bars:
+    """Measures on two relays that are up; makes a volume for each figure."""
+
+    def __init__(self, relays):
+        self.relays = relays
+        self._number = 0
+        self._random = random.Random(1)
+
+    def _volume(self, size):
+        """A volume full of noise at the first node."""
+        self._number += 1
+        name = f"bar{self._number}"
+        fill_volume(self.relays.a, name, size, [(0, self._random.randbytes(size))])
+        return name
+
+    def _wire(self):
+        return self.relays.wan.show()["ab"].bytes
+
+    def _forget(self, name):
+        """As soon as the source knows that it may."""
+        wait_for(lambda: self.relays.a.volume(name)["completeAt"], 30, f"hosta knows that {name} is complete")
+        self.relays.a.relay.delete(f"/v1/volumes/{name}")
+        self.relays.b.relay.delete(f"/v1/volumes/{name}")
+
+    def _copy_rate(self, name):
+        """Bytes per second on the wire while the copy is at its height, and all bytes on the wire."""
+        before = self._wire()
+        take_over(self.relays.a, self.relays.b, name)
+        began = time.monotonic()
+        samples = []
+        while True:
+            volume = self.relays.b.volume(name)
+            now = time.monotonic()
+            if now - began > COMPLETE_TIMEOUT:
+                raise TimeoutError(f"{name} is not complete after {COMPLETE_TIMEOUT} s: {volume}")
+            if volume["state"] == "SERVING":
+                break
+            if now - began >= SETTLE_S and volume["present"] < 0.95 * volume["size"]:
+                samples.append((now, self._wire()))
+            time.sleep(POLL_S)
+        if len(samples) < 2:
+            raise RuntimeError(f"the copy of {name} ended within {SETTLE_S} s: make it larger")
+        (first, from_bytes), (last, to_bytes) = samples[0], samples[-1]
+        return (to_bytes - from_bytes) / (last - first), self._wire() - before
+
+    def bulk(self, size):
+        """At 100 ms and 400 Mbit/s; and what a whole copy puts on the wire."""
+        rate_mbit, round_trip = 400, 100
+        self.relays.calm(delay_ms=round_trip / 2, rate_mbit=rate_mbit)
+        name = self._volume(size)
+        rate, wire = self._copy_rate(name)
+        self._forget(name)
+        share = 8 * rate / (rate_mbit * 1e6)
+        ratio = wire / size
+        return [
+            Figure(f"copy, {rate_mbit} Mbit/s, {round_trip} ms", "95 % of the link", f"{100 * share:.1f} %", share >= 0.95),
+            Figure("bytes on the wire per byte that had to move", "1.03", f"{ratio:.3f}", ratio <= 1.03),
+        ]
+
+    def loss(self, size):
+        """At 1 % loss, beside as many plain TCP streams."""
+        rate_mbit, round_trip = 400, 100
+        self.relays.calm(delay_ms=round_trip / 2, rate_mbit=rate_mbit)
+        self.relays.wan.set(loss_percent=1)
+        plain = tcp_throughput(self.relays.a.host, self.relays.b.host, 10, STREAMS) / 8
+        name = self._volume(size)
+        rate, _ = self._copy_rate(name)
+        self._forget(name)
+        self.relays.wan.set(loss_percent=0)
+        return [
+            Figure(
+                f"copy, {rate_mbit} Mbit/s, {round_trip} ms, 1 % loss, beside {STREAMS} TCP streams",
+                "0.8 ×",
+                f"{8 * rate / 1e6:.1f} Mbit/s, TCP {8 * plain / 1e6:.1f}: {rate / plain:.2f} ×",
+                rate >= 0.8 * plain,
+            )
+        ]
+
+    def misses(self, size):
+        """A guest that reads a missing block now and then while the copy runs at 100 Mbit/s."""
+        rate_mbit, round_trip = 100, 20
+        self.relays.calm(delay_ms=round_trip / 2, rate_mbit=rate_mbit)
+        name = self._volume(size)
+        take_over(self.relays.a, self.relays.b, name)
+        took = []
+        with NbdClient(self.relays.b, name) as client:
+            while self.relays.b.volume(name)["state"] == "FETCHING":
+                place = self._random.randrange(size // BLOCK) * BLOCK
+                began = time.monotonic()
+                client.read(place, BLOCK)
+                milliseconds = 1000 * (time.monotonic() - began)
+                if milliseconds >= round_trip / 2:  # else it was there already
+                    took.append(milliseconds)
+                time.sleep(MISS_PAUSE_S)
+        await_closed(self.relays.b, name)
+        self._forget(name)
+        median, p99 = statistics.median(took), percentile(took, 0.99)
+        what = f"miss while the copy runs, {rate_mbit} Mbit/s, {round_trip} ms, {len(took)} of them"
+        limits = round_trip + 5, 2 * round_trip + 10
+        return [
+            Figure(f"{what}: median", f"{limits[0]} ms", f"{median:.1f} ms", median <= limits[0]),
+            Figure(f"{what}: 99 %", f"{limits[1]} ms", f"{p99:.1f} ms", p99 <= limits[1]),
+        ]
+
+    def sizes(self, rounds=5):
+        """Attach and takeover of a small and a large volume, all holes: what a VM waits for besides its memory."""
+        self.relays.calm()
+        took = {512 * MIB: [], 16 * GIB: []}
+        for _ in range(rounds):
+            for size, times in took.items():
+                times.append(self._attach_and_take_over(size))
+        small, large = (statistics.median(times) for times in took.values())
+        return [
+            Figure(
+                "attach and takeover, 512 MiB and 16 GiB sparse, 20 ms",
+                "1.1 ×",
+                f"{1000 * small:.0f} ms and {1000 * large:.0f} ms: {large / small:.2f} ×",
+                large <= 1.1 * small,
+            )
+        ]
+
+    def _attach_and_take_over(self, size):
+        self._number += 1
+        name = f"bar{self._number}"
+        self.relays.a.relay.post("/v1/volumes", {"name": name, "size": size})
+        set_rate(self.relays.b, None)
+        domain = str(uuid.uuid4())
+        began = time.monotonic()
+        self.relays.b.relay.post("/v1/standbys", {"domain": domain, "volumes": [name], "owner": "hosta"})
+        self.relays.b.relay.post(f"/v1/takeovers/{domain}", None)
+        took = time.monotonic() - began
+        await_complete(self.relays.b, name)
+        self._forget(name)
+        return took
+
+
+def report(figures, load):
+    return "\n".join(
+        [
+            "# The copy over the WAN and its bars",
+            "",
+            f"{time.strftime('%Y-%m-%d %H:%M')}, {os.cpu_count()} processors, Linux {os.uname().release}, load"
+            f" {min(load):.1f} to {max(load):.1f}, of which the measurement itself is up to 3.",
+            "",
+            *markdown([["what", "bar", "measured", ""], *(figure.row() for figure in figures)]),
+            "",
+        ]
+    )
+
+
+def parse(arguments):
+    parser = argparse.ArgumentParser(prog="tests/wan-bars", description=__doc__.splitlines()[0])
+    names = ["bulk", "loss", "misses", "sizes"]
+    parser.add_argument("--only", action="append", choices=names, help="measure this (may be given again)")
+    parser.add_argument("--size", type=int, default=256, help="MiB of noise to copy (default %(default)s)")
+    parser.add_argument("--lossy-size", type=int, default=48, help="the same at 1 %% loss (default %(default)s)")
+    options = parser.parse_args(arguments)
+    options.only = options.only or names
+    return options
+
+
+def main(arguments=None):
+    options = parse(arguments)
+    packages.install_missing()
+    figures, load = [], [os.getloadavg()[0]]
+    with Relays() as relays:
+        bars = Bars(relays)
+        steps = {
+            "bulk": lambda: bars.bulk(options.size * MIB),
+            "loss": lambda: bars.loss(options.lossy_size * MIB),
+            "misses": lambda: bars.misses(options.size * MIB),
+            "sizes": bars.sizes,
+        }
+        for name in options.only:
+            for figure in steps[name]():
+                print(" | ".join(figure.row()), flush=True)
+                figures.append(figure)
+            load.append(os.getloadavg()[0])
+    text = report(figures, load)
+    TARGET.mkdir(exist_ok=True)
+    (TARGET / "wan-bars.md").write_text(text)
+    print("\n" + text)
+    return 1 if any(figure.met is False for figure in figures) else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
