@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .build import compile_c
 from .paths import LAB
-from .waiting import wait_for
+from .waiting import PATIENCE, wait_for
 
 # Each host has its own version of these.
 OWN_FOLDERS = [
@@ -153,6 +153,8 @@ class Service:
 class Host:
     """One of the two hosts. `pid` is its process 1 as seen from outside, `root` its file system likewise."""
 
+    own_folders = OWN_FOLDERS
+
     def __init__(self, name, address, folder, pid=None):
         self.name = name
         self.address = address
@@ -188,15 +190,19 @@ class Host:
 
     def _write_files(self, peers):
         self.logs.mkdir(parents=True)
-        (self.folder / "own-folders").write_text("".join(f"{path}\n" for path in OWN_FOLDERS))
+        (self.folder / "own-folders").write_text("".join(f"{path}\n" for path in self.own_folders))
         lines = ["127.0.0.1 localhost", *(f"{address} {name}" for name, address in peers)]
         (self.folder / "hosts").write_text("\n".join(lines) + "\n")
         for file, account in ACCOUNTS.items():
             lines = Path("/etc", file).read_text().splitlines(keepends=True)
             others = [line for line in lines if not line.startswith(f"{QEMU_USER}:")]
             (self.folder / file).write_text("".join([*others, account]))
-        for path in OWN_FOLDERS:
+        for path in self.own_folders:
             (self.folder / f"root{path}").mkdir(parents=True)
+        self._configure()
+
+    def _configure(self):
+        """Writes what its daemons read."""
         libvirt = self.folder / "root/etc/libvirt"
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.lab")
         (libvirt / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(uuid=host_uuid, address=self.address))
@@ -232,7 +238,8 @@ class Host:
     def run(self, command, check=True, timeout=60, stdin_text="", **options):
         """Runs a command inside this host and returns its result with text output."""
         result = subprocess.run(
-            self.enter(command), input=stdin_text, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT,
+            self.enter(command), input=stdin_text, capture_output=True, text=True, timeout=timeout * PATIENCE,
+            env=ENVIRONMENT,
             **options,
         )  # fmt: skip
         if check and result.returncode:
