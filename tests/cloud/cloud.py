@@ -144,6 +144,20 @@ class Cloud(Cluster):
         self.api.upload(f"/v2/images/{made}/file", content)
         return made
 
+    def crash_nova(self, host):
+        """Kills nova-compute on a host and starts it again; returns when Nova has heard of the new one."""
+        compute = self.compute(host)
+        compute.kill_nova()
+        before = self._last_word(host)
+        compute.start_nova()
+        wait_for(lambda: self._last_word(host) > before, SERVICES_TIMEOUT, f"nova-compute on {host.name} is back", POLL)
+
+    def _last_word(self, host):
+        """When Nova heard of the host's nova-compute last; it says so when it takes requests, and every 10 seconds."""
+        path = f"/os-services?host={host.name}&binary=nova-compute"
+        [service] = self.api.get("compute", path)["services"]
+        return service["updated_at"] or ""
+
     # ---- servers and volumes ----
 
     def create_volume(self, size=VOLUME_GIB, content=True, **settings):

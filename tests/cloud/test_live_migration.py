@@ -89,9 +89,8 @@ def test_nova_compute_and_agent_are_restarted_while_blocks_are_fetched(cloud):
     cloud.crawl(cloud.b)
     server.live_migrate(cloud.b)
     for host in (cloud.a, cloud.b):
-        cloud.compute(host).kill_nova()
         cloud.product.node(host).kill("agent")
-        cloud.compute(host).start_nova()
+        cloud.crash_nova(host)
         cloud.product.node(host).start("agent")
     assert cloud.volume(cloud.b, volume_name(server.disks[0]))["state"] == "FETCHING"
     cloud.hurry(cloud.b)
