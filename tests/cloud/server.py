@@ -106,12 +106,12 @@ class Server(Vm):
         self._api.post("compute", path, {"force_complete": None})
 
     def reason(self):
-        """The errors in the events of the newest live migration, as `openstack server event show` has them."""
+        """Why the newest live migration failed, as `openstack server event show` has it. The tracebacks of its events
+        hold no messages."""
         path = f"/servers/{self.id}/os-instance-actions"
         actions = [a for a in self._api.get("compute", path)["instanceActions"] if a["action"] == "live-migration"]
         events = self._api.get("compute", f"{path}/{actions[0]['request_id']}")["instanceAction"]["events"]
-        errors = [event for event in events if event["result"] == "Error"]
-        return "\n".join(event["traceback"] or event.get("details") or "" for event in errors)
+        return "\n".join(event["details"] or "" for event in events if event["result"] == "Error")
 
     def _ended(self):
         newest = self.migrations()[-1]
