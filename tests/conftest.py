@@ -2,7 +2,6 @@
 """Fixtures of all tests that use the lab, and what is shown and kept of it when one fails."""
 
 import os
-import re
 import sys
 from pathlib import Path
 
@@ -17,10 +16,10 @@ if WORKER:
 
 from lab import timeline  # noqa: E402
 from lab.cluster import Cluster  # noqa: E402
-from lab.lab import Lab, missing_mount_points, remove_mount_points  # noqa: E402
+from lab.lab import Lab  # noqa: E402
 from lab.passthrough import Passthrough  # noqa: E402
-from lab.paths import TARGET  # noqa: E402
 from lab.relays import Relays  # noqa: E402
+from lab.timeline import folder_of  # noqa: E402
 
 SHOWN_LINES = 80  # of the timeline, for a failed test
 
@@ -32,15 +31,6 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: measures, or looks at the whole machine; not beside other tests")
-    config.mount_points = []
-    if config.getoption("numprocesses", None):  # the process that starts the others
-        config.mount_points = missing_mount_points()
-        for folder in config.mount_points:
-            os.mkdir(folder)
-
-
-def pytest_unconfigure(config):
-    remove_mount_points(config.mount_points)
 
 
 @pytest.fixture
@@ -48,7 +38,7 @@ def lab(request):
     """A lab of its own for each test: it takes less than a second."""
     with Lab() as running:
         yield running
-        timeline.keep(_kept(request.node))
+        timeline.keep(folder_of(request.node))
 
 
 @pytest.fixture
@@ -69,7 +59,7 @@ def cluster(_shared_cluster, request):
     takes seconds."""
     _shared_cluster.lab.note(f"---- {request.node.name}")
     yield _shared_cluster
-    timeline.keep(_kept(request.node))
+    timeline.keep(folder_of(request.node))
     _shared_cluster.clear()
 
 
@@ -84,20 +74,16 @@ def relays(_shared_relays, request):
     """Two relays without agents; each test has volumes of its own and leaves both relays as it found them."""
     _shared_relays.lab.note(f"---- {request.node.name}")
     yield _shared_relays
-    timeline.keep(_kept(request.node))
+    timeline.keep(folder_of(request.node))
 
 
 @pytest.hookimpl(hookwrapper=True)
 def pytest_runtest_makereport(item, call):
     report = (yield).get_result()
-    if report.failed and {"lab", "cluster", "relays"} & set(getattr(item, "funcargs", {})):
+    if report.failed and {"lab", "cluster", "relays", "cloud"} & set(getattr(item, "funcargs", {})):
         entries = timeline.merged()[-SHOWN_LINES:]
         text = "\n".join(map(str, entries))
-        report.sections.append((f"last {len(entries)} lines of both hosts (all: {_kept(item)})", text))
-    if report.failed and "cluster" in getattr(item, "funcargs", {}):
-        report.sections.append(("what both relays say", item.funcargs["cluster"].describe()))
-
-
-def _kept(item):
-    run = getattr(item, "execution_count", 1)  # set when tests/all repeats a test
-    return TARGET / "logs" / (re.sub(r"\W+", "-", item.nodeid).strip("-") + (f"-run-{run}" if run > 1 else ""))
+        report.sections.append((f"last {len(entries)} lines of both hosts (all: {folder_of(item)})", text))
+    for name in {"cluster", "cloud"} & set(getattr(item, "funcargs", {})):
+        if report.failed:
+            report.sections.append(("what both relays say", item.funcargs[name].describe()))

@@ -1,8 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Debian's Cinder and Nova as libraries: their real classes, without any of their services."""
 
-import contextlib
-import os
 import sys
 from pathlib import Path
 
@@ -19,27 +17,13 @@ NEEDED = {
     f"{DIST}/pytest/__init__.py": "python3-pytest",
     "/usr/bin/qemu-img": "qemu-utils",
 }
-POLICY = Path("/usr/sbin/policy-rc.d")
 
 
 def install_missing():
     if packages.missing(NEEDED):
-        with _services_stay_down():
+        # Some of what Cinder needs brings services, such as open-iscsi.
+        with packages.services_stay_down():
             packages.install_missing(NEEDED)
-
-
-@contextlib.contextmanager
-def _services_stay_down():
-    """Some of what Cinder needs brings services, such as open-iscsi: none of them is started."""
-    if POLICY.exists():
-        yield
-        return
-    POLICY.write_text("#!/bin/sh\nexit 101\n")
-    os.chmod(POLICY, 0o755)
-    try:
-        yield
-    finally:
-        POLICY.unlink()
 
 
 if __name__ == "__main__":

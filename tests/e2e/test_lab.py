@@ -13,6 +13,7 @@ import pytest
 from lab import stamp, timeline
 from lab.lab import HOSTS, Lab, LabError, clear
 from lab.paths import RUNNING
+from lab.traces import Traces
 from lab.traffic import tcp_throughput
 from lab.verify import verify_image
 from lab.vm import Vm
@@ -241,34 +242,34 @@ def write(path, text):
 
 
 def test_nothing_is_left_behind():
-    before = traces()
+    before = Traces()
     with Lab() as lab:
         assert lab.a.virsh("-c", "qemu+tcp://hostb/system", "hostname") == "hostb"
-        assert traces() != before
-    assert traces() == before
+        assert Traces() != before
+    assert Traces() == before
 
 
 def test_a_killed_owner_takes_its_lab_along_and_the_next_lab_clears_up():
-    before = traces()
+    before = Traces()
     script = "from lab.lab import Lab; lab = Lab(); lab.up(); print('up', flush=True); input()"
     owner = subprocess.Popen(
         [sys.executable, "-c", script], cwd=TESTS, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
     assert owner.stdout.readline() == "up\n"
-    assert traces().processes != before.processes
+    assert Traces().processes != before.processes
     with pytest.raises(LabError, match="already up"):
         Lab().up()
     owner.send_signal(signal.SIGKILL)
     owner.communicate()
-    wait_for(lambda: traces().processes == before.processes, 5, "hosts and WAN die with their owner")
+    wait_for(lambda: Traces().processes == before.processes, 5, "hosts and WAN die with their owner")
     assert RUNNING.exists()
     with Lab():
         pass
-    assert traces() == before
+    assert Traces() == before
 
 
 def test_an_interrupted_owner_leaves_nothing():
-    before = traces()
+    before = Traces()
     script = "from lab.lab import Lab\nwith Lab():\n print('up', flush=True); input()"
     owner = subprocess.Popen(
         [sys.executable, "-c", script],
@@ -277,11 +278,11 @@ def test_an_interrupted_owner_leaves_nothing():
     assert owner.stdout.readline() == "up\n"
     owner.send_signal(signal.SIGINT)
     owner.communicate()
-    assert traces() == before
+    assert Traces() == before
 
 
 def test_a_lab_that_fails_half_way_is_cleared(monkeypatch):
-    before = traces()
+    before = Traces()
 
     def fail(*_):
         raise RuntimeError("no libvirtd today")
@@ -290,11 +291,11 @@ def test_a_lab_that_fails_half_way_is_cleared(monkeypatch):
     with pytest.raises(RuntimeError, match="no libvirtd today"):
         with Lab():
             pass
-    assert traces() == before
+    assert Traces() == before
 
 
 def test_labctl_brings_up_shows_and_clears_a_lab():
-    before = traces()
+    before = Traces()
 
     def labctl(*arguments):
         command = [sys.executable, str(TESTS / "lab/labctl"), *arguments]
@@ -309,32 +310,5 @@ def test_labctl_brings_up_shows_and_clears_a_lab():
         assert "lab is up" in labctl("log")
     finally:
         assert labctl("down") == "down\n"
-    assert traces() == before
+    assert Traces() == before
     assert not clear()
-
-
-class traces:
-    """What a lab could leave behind."""
-
-    def __init__(self):
-        self.processes = set()
-        for entry in Path("/proc").iterdir():
-            try:
-                command = (entry / "cmdline").read_bytes().split(b"\0") if entry.name.isdigit() else []
-            except (FileNotFoundError, ProcessLookupError):
-                continue
-            if any(str(RUNNING).encode() in word for word in command) or self.in_other_namespace(entry):
-                self.processes.add(entry.name)
-        self.mounts = Path("/proc/self/mounts").read_text()
-        self.devices = sorted(os.listdir("/sys/class/net"))
-        self.files = [path for path in (RUNNING, Path("/etc/vmferry"), Path("/var/lib/vmferry")) if path.exists()]
-
-    @staticmethod
-    def in_other_namespace(process):
-        try:
-            return os.readlink(process / "ns/pid") != os.readlink("/proc/self/ns/pid")
-        except OSError:
-            return False
-
-    def __eq__(self, other):
-        return vars(self) == vars(other)

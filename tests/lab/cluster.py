@@ -29,8 +29,8 @@ class Cluster:
     are new for each test, because a host's logs are not.
     """
 
-    def __init__(self):
-        self.lab = Lab()
+    def __init__(self, lab=None):
+        self.lab = lab or Lab()
         self.product = None
         self._numbers = itertools.count(1)
 
@@ -162,19 +162,26 @@ class Cluster:
 
     def clear(self):
         """No VM, no volume, all processes running, the WAN as at the start."""
-        self.wan.heal()
-        self.wan.set(delay_ms=DELAY_MS, rate_mbit=RATE_MBIT, loss_percent=0)
+        self._restore_wan()
         for host in self.lab.hosts:
             for domain in host.virsh("list", "--name").split():
                 host.virsh("destroy", domain)
+        self._restart()
+        if not self._delete_volumes():
+            self._start_anew()
+
+    def _restore_wan(self):
+        self.wan.heal()
+        self.wan.set(delay_ms=DELAY_MS, rate_mbit=RATE_MBIT, loss_percent=0)
+
+    def _restart(self):
+        """Starts what a test has ended; nothing is held back any more."""
         for name in SOCKETS:
             for node in self.product.nodes:
                 if not node.running(name):
                     node.start(name)
         for host in self.lab.hosts:
             self.hurry(host)
-        if not self._delete_volumes():
-            self._start_anew()
 
     def _delete_volumes(self):
         """Whether it was possible: a test that failed may have left volumes that need each other."""

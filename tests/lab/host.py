@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .build import compile_c
 from .paths import LAB
-from .waiting import wait_for
+from .waiting import PATIENCE, wait_for
 
 # Each host has its own version of these, empty at first.
 OWN_FOLDERS = [
@@ -160,6 +160,8 @@ class Service:
 class Host:
     """One of the two hosts. `pid` is its process 1 as seen from outside, `root` its file system likewise."""
 
+    own_folders = OWN_FOLDERS
+
     def __init__(self, name, address, folder, pid=None):
         self.name = name
         self.address = address
@@ -195,8 +197,8 @@ class Host:
 
     def _write_files(self, peers):
         self.logs.mkdir(parents=True)
-        (self.folder / "own-folders").write_text("".join(f"{path}\n" for path in OWN_FOLDERS))
-        for path in OWN_FOLDERS:
+        (self.folder / "own-folders").write_text("".join(f"{path}\n" for path in self.own_folders))
+        for path in self.own_folders:
             (self.folder / f"root{path}").mkdir(parents=True)
         settings = self.folder / "etc"
         (self.folder / "etc-work").mkdir()
@@ -210,6 +212,10 @@ class Host:
             lines = Path("/etc", file).read_text().splitlines()
             others = [line for line in lines if line.partition(":")[0] not in names]
             (settings / file).write_text("\n".join([*others, *accounts]) + "\n")
+        self._configure(settings)
+
+    def _configure(self, settings):
+        """Writes what its daemons read."""
         libvirt = settings / "libvirt"
         host_uuid = uuid.uuid5(uuid.NAMESPACE_DNS, f"{self.name}.lab")
         (libvirt / "libvirtd.conf").write_text(LIBVIRTD_CONF.format(uuid=host_uuid, address=self.address))
@@ -245,7 +251,8 @@ class Host:
     def run(self, command, check=True, timeout=60, stdin_text="", **options):
         """Runs a command inside this host and returns its result with text output."""
         result = subprocess.run(
-            self.enter(command), input=stdin_text, capture_output=True, text=True, timeout=timeout, env=ENVIRONMENT,
+            self.enter(command), input=stdin_text, capture_output=True, text=True, timeout=timeout * PATIENCE,
+            env=ENVIRONMENT,
             **options,
         )  # fmt: skip
         if check and result.returncode:

@@ -10,7 +10,14 @@ ip link set lo up
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/lab
 mount -t overlay -o "lowerdir=/etc,upperdir=$folder/etc,workdir=$folder/etc-work" overlay /etc
+# The machine's own files, below what this host makes and mounts there: nothing is made outside, and nothing that goes
+# outside takes a mount of this host along.
+sed 's:/[^/]*$::' "$folder/own-folders" | sort -u | while read -r parent; do
+  mkdir -p "/run/lab/over$parent" "/run/lab/over-work$parent"
+  mount -t overlay -o "lowerdir=$parent,upperdir=/run/lab/over$parent,workdir=/run/lab/over-work$parent" overlay "$parent"
+done
 while read -r path; do
+  mkdir -p "$path"
   mount --bind "$folder/root$path" "$path"
 done <"$folder/own-folders"
 exec "$init"

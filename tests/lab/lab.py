@@ -5,13 +5,12 @@ import json
 import os
 import shutil
 import signal
-import sys
 import time
 from pathlib import Path
 
 from . import packages
 from .build import compile_c
-from .host import OWN_FOLDERS, Host, release_entries
+from .host import Host, release_entries
 from .paths import RUNNING
 from .waiting import wait_for
 from .wan import Wan
@@ -38,6 +37,7 @@ class Lab:
         self._die_with_parent = die_with_parent
         self.wan = Wan(RUNNING / "wan.sock")
         self.a, self.b = (Host(name, address, RUNNING / name) for name, address in HOSTS.items())
+        self._further = []  # hosts beside the two
         self._state = None  # what the state file says; None until this object has claimed the folder
 
     @property
@@ -92,11 +92,19 @@ class Lab:
             host.await_libvirtd()
         self.note("lab is up")
 
+    def add(self, host):
+        """Starts a further host, not on the WAN; it goes down with the lab."""
+        self._further.append(host)
+        host.start([*HOSTS.items(), (host.name, host.address)], self._die_with_parent)
+        self._state["hosts"][host.name] = host.pid
+        self._record(f"host {host.name}", host.pid)
+
     def down(self):
         """Leaves nothing behind, however far `up` came."""
-        for part in (*self.hosts, self.wan):
+        hosts = (*self.hosts, *self._further)
+        for part in (*hosts, self.wan):
             part.kill()
-        for host in self.hosts:
+        for host in hosts:
             host.wait_gone()
         if self._state is not None:
             clear()
@@ -110,11 +118,8 @@ class Lab:
         clear()
         RUNNING.mkdir(parents=True)
         owner = _identity(os.getpid()) if self._die_with_parent else None
-        folders = missing_mount_points()
-        self._state = {"owner": owner, "processes": {}, "hosts": {}, "made_folders": folders}
+        self._state = {"owner": owner, "processes": {}, "hosts": {}}
         self._write_state()
-        for folder in folders:
-            os.mkdir(folder)
 
     def _record(self, what, pid):
         self._state["processes"][what] = _identity(pid)
@@ -138,28 +143,17 @@ def clear():
             os.kill(process["pid"], signal.SIGKILL)
     release_entries(set(state["hosts"].values()))
     wait_for(lambda: not _alive(state["processes"]), 10, "the lab's processes are gone")
-    remove_mount_points(state["made_folders"])
     shutil.rmtree(RUNNING)
     return True
 
 
-def remove_mount_points(folders):
-    for folder in reversed(folders):
-        try:
-            os.rmdir(folder)
-        except FileNotFoundError:
-            pass
-        except OSError as problem:
-            print(f"lab: {folder} was made as a mount point and stays: {problem}", file=sys.stderr)
-
-
-def missing_mount_points():
-    """A folder can only be replaced inside a host where there is one outside; returns those to be made.
-
-    Where a mount point is removed, the mounts on it go in all namespaces: labs side by side must not each make their
-    own (conftest.py)."""
-    paths = [path for folder in OWN_FOLDERS for path in (*reversed(Path(folder).parents), Path(folder))]
-    return [str(path) for path in dict.fromkeys(paths) if not path.exists()]
+def host_of(name):
+    """A host of the lab that another process has brought up, also one that was added to it."""
+    lab = Lab.attach()
+    pid = _read_state()["hosts"].get(name)
+    if pid is None:
+        raise LabError(f"the lab that is up has no host {name}")
+    return next((host for host in lab.hosts if host.name == name), Host(name, None, RUNNING / name, pid))
 
 
 def _read_state():

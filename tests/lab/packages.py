@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The Debian packages the lab needs; installs only what is missing."""
 
+import contextlib
 import os
 import shutil
 import subprocess
@@ -36,6 +37,9 @@ NEEDED = {
 }
 
 
+# What Debian's maintainer scripts ask before they start a service.
+POLICY = Path("/usr/sbin/policy-rc.d")
+
 LOCK_TIMEOUT = 300  # seconds to wait for another apt, that of a test running beside this one for example
 
 
@@ -56,6 +60,20 @@ def install_missing(needed=NEEDED):
     apt = ["apt-get", "-qq", "-o", f"DPkg::Lock::Timeout={LOCK_TIMEOUT}"]
     subprocess.run([*apt, "update"], check=True, env=environment)
     subprocess.run([*apt, "install", "--no-install-recommends", "--yes", *packages], check=True, env=environment)
+
+
+@contextlib.contextmanager
+def services_stay_down():
+    """No service of a package that is installed meanwhile is started."""
+    if POLICY.exists():
+        yield
+        return
+    POLICY.write_text("#!/bin/sh\nexit 101\n")
+    os.chmod(POLICY, 0o755)
+    try:
+        yield
+    finally:
+        POLICY.unlink()
 
 
 if __name__ == "__main__":

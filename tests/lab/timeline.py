@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from .paths import RUNNING
+from .paths import RUNNING, TARGET
 
 # 2026-11-21 03:33:24.962+0000 (libvirt), 2026-11-21T03:33:24.962Z (QEMU, ISO 8601); local time without an offset.
 STAMP = re.compile(r"^(\d{4}-\d\d-\d\d)[ T](\d\d:\d\d:\d\d)[.,](\d{3,6})\d*(Z|[+-]\d\d:?\d\d)?:?\s*")
@@ -30,7 +30,7 @@ class Entry:
 def logs(folder=RUNNING):
     """All log files of a lab: (host name, source, path)."""
     found = [("lab", path.stem, path) for path in Path(folder).glob("*.log")]
-    for host in ("hosta", "hostb"):
+    for host in sorted(path.parent.name for path in Path(folder).glob("*/logs")):
         for place in ("logs", "root/var/log/libvirt", "root/var/log/libvirt/qemu"):
             for path in sorted((Path(folder) / host / place).glob("*.log")):
                 found.append((host, "qemu-" + path.stem if place.endswith("qemu") else path.stem, path))
@@ -77,3 +77,10 @@ def keep(destination, folder=RUNNING):
     entries = merged(folder)
     (destination / "timeline.txt").write_text("".join(f"{entry}\n" for entry in entries))
     return entries
+
+
+def folder_of(test):
+    """Where the logs of a test are kept; TEST is pytest's item."""
+    run = getattr(test, "execution_count", 1)  # set when tests/all repeats a test
+    name = re.sub(r"\W+", "-", test.nodeid).strip("-")
+    return TARGET / "logs" / (name + (f"-run-{run}" if run > 1 else ""))

@@ -17,26 +17,27 @@ if __name__ == "__main__":
 from lab import stamp  # noqa: E402
 
 
-def verify_image(path, volume):
+def verify_image(path, volume, size=None):
     with open(path, "rb") as image:
-        size = os.fstat(image.fileno()).st_size
+        size = size or os.fstat(image.fileno()).st_size
         return stamp.check(volume, size, lambda offset, length: os.pread(image.fileno(), length, offset))
 
 
-def verify_nbd(uri, volume):
+def verify_nbd(uri, volume, size=None):
     import nbd
 
     client = nbd.NBD()
     client.connect_uri(uri)
     try:
-        return stamp.check(volume, client.get_size(), lambda offset, length: client.pread(length, offset))
+        return stamp.check(volume, size or client.get_size(), lambda offset, length: client.pread(length, offset))
     finally:
         client.shutdown()
 
 
-def verify(source, volume):
-    """SOURCE is a path or an nbd URI; VOLUME the name under which it was prefilled."""
-    return verify_nbd(source, volume) if "://" in str(source) else verify_image(source, volume)
+def verify(source, volume, size=None):
+    """SOURCE is a path or an nbd URI; VOLUME the name under which it was prefilled; SIZE how much of it, in bytes: all
+    unless said."""
+    return verify_nbd(source, volume, size) if "://" in str(source) else verify_image(source, volume, size)
 
 
 def main():

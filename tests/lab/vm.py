@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A VM of the lab: its domain XML, its console, its migration, and the numbers its load prints."""
 
+import contextlib
 import os
 import re
 import signal
@@ -269,11 +270,17 @@ class Vm:
         kind = ANSWERS.get(command, command.split()[0])
         before = len(self.lines(host, kind))
         self._lab.note(f"{self.name}: command {command!r}")
+        with self._typed(host, command):
+            self._await_line(host, kind, before + 1, ANSWER_TIMEOUT)
+
+    @contextlib.contextmanager
+    def _typed(self, host, line):
+        """Types a line. QEMU drops what the guest has not taken yet when the connection ends, so it stays while the
+        body waits for the answer."""
         with socket.socket(socket.AF_UNIX) as console:
             console.connect(str(host.root / self._console_socket.lstrip("/")))
-            console.sendall(f"{command}\n".encode())
-            # QEMU drops what the guest has not taken yet when the connection ends, so it stays until the answer.
-            self._await_line(host, kind, before + 1, ANSWER_TIMEOUT)
+            console.sendall(f"{line}\n".encode())
+            yield
 
     def sum(self, host):
         """Stops the load and returns what it believes to be on its disks: {volume: digest}."""

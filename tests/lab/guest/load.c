@@ -13,10 +13,12 @@
 //   load.fsync=N            one fsync after so many writes, default 100
 //   load.fill=N             per mille of each disk that is prefilled at the start, default 0
 //   load.learn=1            instead: take whatever stamps are on the disks at the start as the expected content
+//   load.area=N             only the first N MiB of each disk, default 0: all of it
 //
 // Commands, one per line on the console: `rate full|idle|N`, `sum` (stops the load, fsyncs and prints one digest per
-// disk), `digest` (the same without fsync), `go` (goes on), `off` (stops, fsyncs, powers off), `latency` (prints one line
-// about the I/O since it was last asked).
+// disk), `digest` (the same without fsync), `go` (goes on), `off` (stops, fsyncs, powers off), `take` (puts disks that
+// were plugged in since under load, with what is on them), `drop` (lets go of the disk that came last), `latency` (prints
+// one line about the I/O since it was last asked).
 //
 // Output, one line each, all starting with "load: " and with key=value fields:
 //   ready     the load runs now
@@ -63,8 +65,10 @@ struct disk {
   int fd;
   uint64_t volume;
   uint64_t sectors;
+  char device[24];
   uint32_t *expected;  // sequence number per sector
   uint32_t sequence;   // last one used; every write gets its own
+  bool dropped;        // its workers end; guarded by `lock`
 };
 
 struct worker {
@@ -75,10 +79,10 @@ struct worker {
   char *buffer;
 };
 
-static struct disk disks[MAX_DISKS];
+static struct disk *disks[MAX_DISKS];
 static int disk_count;
 static int depth = 4, read_percent = 50, partial_percent = 10, zero_percent = 1, writes_per_fsync = 100, fill = 0,
-           learn = 0;
+           learn = 0, area_mib = 0;
 
 // Everything below is guarded by `lock`.
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
@@ -253,10 +257,11 @@ static void do_write(struct worker *w, uint64_t first, unsigned count) {
 
 // ---- the workers ----
 
-// Waits until the next I/O may start; counts the worker as busy. Lock held.
-static void wait_for_turn(struct worker *w) {
+// Waits until the next I/O may start; counts the worker as busy. False if there is none any more. Lock held.
+static bool wait_for_turn(struct worker *w) {
   for (;;) {
     int64_t now = now_ns();
+    if (w->disk->dropped) return false;
     if (stopped || rate == 0) {
       pthread_cond_wait(&changed, &lock);
     } else if (rate == RATE_FULL) {
@@ -271,6 +276,7 @@ static void wait_for_turn(struct worker *w) {
     }
   }
   busy++;
+  return true;
 }
 
 static void *work(void *argument) {
@@ -280,8 +286,9 @@ static void *work(void *argument) {
   uint64_t own = (blocks - (uint64_t)w->index + (uint64_t)depth - 1) / (uint64_t)depth;
   for (;;) {
     pthread_mutex_lock(&lock);
-    wait_for_turn(w);
+    bool goes_on = wait_for_turn(w);
     pthread_mutex_unlock(&lock);
+    if (!goes_on) return NULL;
 
     uint64_t first = (next_random(&w->random) % own * (uint64_t)depth + (uint64_t)w->index) * BLOCK_SECTORS;
     unsigned count = d->sectors - first < BLOCK_SECTORS ? (unsigned)(d->sectors - first) : BLOCK_SECTORS;
@@ -350,18 +357,36 @@ static void hold_load(void) {
 static void stop_load(void) {
   hold_load();
   for (int i = 0; i < disk_count; i++)
-    if (fsync(disks[i].fd) < 0) report_error(&disks[i], "fsync", 0, errno);
+    if (fsync(disks[i]->fd) < 0) report_error(disks[i], "fsync", 0, errno);
+}
+
+// The last disk's workers end, and the guest can let go of the device.
+static void drop_disk(void) {
+  hold_load();
+  struct disk *d = disks[disk_count - 1];
+  if (fsync(d->fd) < 0) report_error(d, "fsync", 0, errno);
+  close(d->fd);
+  free(d->expected);
+  pthread_mutex_lock(&lock);
+  d->dropped = true;
+  disk_count--;
+  stopped = false;
+  pthread_cond_broadcast(&changed);
+  pthread_mutex_unlock(&lock);
+  say("drop volume=%s", d->name);
 }
 
 static void print_sums(void) {
   for (int i = 0; i < disk_count; i++) {
-    struct disk *d = &disks[i];
+    struct disk *d = disks[i];
     uint64_t digest = 0;
     for (uint64_t s = 0; s < d->sectors; s++) digest = digest_add(digest, s, d->expected[s]);
     say("sum volume=%s sectors=%lu digest=%016lx", d->name, d->sectors, digest);
   }
   say("sums disks=%d mismatches=%lu errors=%lu", disk_count, total_mismatches, total_errors);
 }
+
+static int take_disks(void);
 
 static bool parse_rate(const char *text) {
   char *end;
@@ -397,10 +422,14 @@ static void execute(const char *command) {
     stop_load();
     say("off");
     reboot(RB_POWER_OFF);
+  } else if (!strcmp(command, "take")) {
+    say("take disks=%d", take_disks());
+  } else if (!strcmp(command, "drop") && disk_count > 1) {
+    drop_disk();
   } else if (!strncmp(command, "rate ", 5) && parse_rate(command + 5)) {
     say("rate value=%s", command + 5);
   } else if (*command) {
-    say("unknown command=\"%s\" known=\"rate full|idle|N, sum, digest, go, off, latency\"", command);
+    say("unknown command=\"%s\" known=\"rate full|idle|N, sum, digest, go, off, take, drop, latency\"", command);
   }
 }
 
@@ -443,7 +472,8 @@ static void read_settings(void) {
                   {"load.zeroes", &zero_percent, 0, 100},
                   {"load.fsync", &writes_per_fsync, 1, 1000000},
                   {"load.fill", &fill, 0, 1000},
-                  {"load.learn", &learn, 0, 1}};
+                  {"load.learn", &learn, 0, 1},
+                  {"load.area", &area_mib, 0, 1 << 20}};
   char text[2048] = "";
   int fd = open("/proc/cmdline", O_RDONLY);
   if (fd < 0 || read(fd, text, sizeof text - 1) < 0) die("/proc/cmdline");
@@ -466,9 +496,11 @@ static void read_settings(void) {
   }
 }
 
-static void open_disk(const char *device) {
-  struct disk *d = &disks[disk_count++];
+static struct disk *open_disk(const char *device) {
+  struct disk *d = calloc(1, sizeof *d);
   char path[64];
+  if (!d) die("disk");
+  snprintf(d->device, sizeof d->device, "%.20s", device);
   snprintf(path, sizeof path, "/sys/block/%.20s/serial", device);
   int serial = open(path, O_RDONLY);
   ssize_t length = serial < 0 ? -1 : read(serial, d->name, sizeof d->name - 1);
@@ -481,11 +513,14 @@ static void open_disk(const char *device) {
   if (d->fd < 0 || ioctl(d->fd, BLKGETSIZE64, &bytes) < 0) die(path);
   d->volume = volume_id(d->name);
   d->sectors = bytes / SECTOR_BYTES;
+  uint64_t area = (uint64_t)area_mib << 20;
+  if (area && area < bytes) d->sectors = area / SECTOR_BYTES;
   if (d->sectors < MAX_DEPTH * BLOCK_SECTORS) die("a disk of less than 64 KiB");
   d->expected = malloc(d->sectors * sizeof *d->expected);
   if (!d->expected) die("not enough memory for the table of a disk");
   for (uint64_t s = 0; s < d->sectors; s++)
     d->expected[s] = prefilled(d->volume, s, (uint32_t)fill) ? SEQUENCE_PREFILLED : SEQUENCE_HOLE;
+  return d;
 }
 
 static void learn_disk(struct disk *d) {
@@ -508,13 +543,42 @@ static void learn_disk(struct disk *d) {
   free(buffer);
 }
 
-static void open_disks(void) {
+static void start_workers(struct disk *d) {
+  for (int k = 0; k < depth; k++) {
+    struct worker *w = calloc(1, sizeof *w);
+    if (!w || !(w->buffer = aligned_alloc(4096, BLOCK_BYTES))) die("worker");
+    w->disk = d;
+    w->index = k;
+    w->random = d->volume + (uint64_t)k + (uint64_t)now_ns();
+    start_thread(work, w, false);
+  }
+}
+
+static bool is_known(const char *device) {
+  for (int i = 0; i < disk_count; i++)
+    if (!strcmp(disks[i]->device, device)) return true;
+  return false;
+}
+
+// Opens the disks that are not open yet, and returns how many there were.
+static int open_disks(bool with_content) {
   struct dirent **entries;
-  int count = scandir("/sys/block", &entries, NULL, alphasort);
-  for (int i = 0; i < count; i++)
-    if (!strncmp(entries[i]->d_name, "vd", 2) && disk_count < MAX_DISKS) open_disk(entries[i]->d_name);
-  if (learn)
-    for (int i = 0; i < disk_count; i++) learn_disk(&disks[i]);
+  int before = disk_count, count = scandir("/sys/block", &entries, NULL, alphasort);
+  for (int i = 0; i < count; i++) {
+    if (strncmp(entries[i]->d_name, "vd", 2) || is_known(entries[i]->d_name) || disk_count == MAX_DISKS) continue;
+    struct disk *d = open_disk(entries[i]->d_name);
+    if (with_content) learn_disk(d);
+    pthread_mutex_lock(&lock);
+    disks[disk_count++] = d;
+    pthread_mutex_unlock(&lock);
+  }
+  return disk_count - before;
+}
+
+static int take_disks(void) {
+  int taken = open_disks(true);
+  for (int i = disk_count - taken; i < disk_count; i++) start_workers(disks[i]);
+  return taken;
 }
 
 static void make_console_raw(void) {
@@ -532,17 +596,8 @@ int main(void) {
   pthread_cond_init(&changed, &monotonic);
   read_settings();
   start_thread(heartbeat, NULL, true);
-  open_disks();
-  for (int i = 0; i < disk_count; i++) {
-    for (int k = 0; k < depth; k++) {
-      struct worker *w = calloc(1, sizeof *w);
-      if (!w || !(w->buffer = aligned_alloc(4096, BLOCK_BYTES))) die("worker");
-      w->disk = &disks[i];
-      w->index = k;
-      w->random = disks[i].volume + (uint64_t)k + (uint64_t)now_ns();
-      start_thread(work, w, false);
-    }
-  }
+  open_disks(learn);
+  for (int i = 0; i < disk_count; i++) start_workers(disks[i]);
   say("ready disks=%d", disk_count);
   serve_console();
 }

@@ -1,0 +1,123 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users do with servers and volumes, before and after these have moved."""
+
+from lab import stamp
+from lab.cluster import MIB
+from lab.verify import verify
+from lab.vm import NBD_SOCKET
+
+from cloud.cloud import volume_name
+from cloud.server import guest_name
+
+
+def moved_server(cloud, **settings):
+    server = cloud.start_server(**settings)
+    server.live_migrate(cloud.b)
+    cloud.assert_moved(server, cloud.a, cloud.b)
+    return server
+
+
+def test_volumes_are_plugged_and_unplugged_before_and_after(cloud):
+    server = cloud.start_server()
+    first, second = cloud.create_volume(), cloud.create_volume()
+    server.attach(first)
+    server.attach(second)
+    server.detach_last()
+    server.live_migrate(cloud.b)
+    cloud.assert_moved(server, cloud.a, cloud.b)  # the root disk and the first
+    server.detach_last()
+    assert cloud.attachments(first) == []
+    server.attach(second)  # it was never here
+    cloud.await_state(cloud.b, volume_name(second), "SERVING")
+    cloud.assert_intact(server, cloud.b)
+    server.live_migrate(cloud.a)
+    cloud.assert_moved(server, cloud.b, cloud.a)
+
+
+def test_hard_reboot_stop_and_start_after_it_has_moved(cloud):
+    server = moved_server(cloud)
+    server.act("reboot", {"type": "HARD"})
+    server.await_status()
+    server.await_load()
+    assert server.node is cloud.b
+    cloud.assert_intact(server, cloud.b)
+
+    sums = server.sum(cloud.b)
+    server.act("os-stop")
+    server.await_status("SHUTOFF")
+    [root] = server.disks
+    assert cloud.verify(root, cloud.b).digest == sums[guest_name(root)]
+    server.act("os-start")
+    server.await_status()
+    server.await_load()
+    cloud.assert_intact(server, cloud.b)
+    server.live_migrate(cloud.a)
+    cloud.assert_moved(server, cloud.b, cloud.a)
+
+
+def test_extend_and_snapshot_of_a_volume_that_has_moved(cloud):
+    server = moved_server(cloud, disks=2)
+    data = server.detach_last()
+    assert cloud.volume(cloud.b, volume_name(data))["state"] == "SERVING"
+    before = cloud.verify(data, cloud.b)
+
+    snapshot = cloud.create_snapshot(data)
+    copy = cloud.create_volume(content=False, snapshot_id=snapshot)
+    at_a = verify_as(cloud, volume_name(copy), guest_name(data))
+    assert (at_a.broken, at_a.digest) == (0, before.digest)
+
+    cloud.extend_volume(data, 2)
+    assert cloud.volume(cloud.b, volume_name(data))["size"] == 2 << 30
+    assert cloud.verify(data, cloud.b).digest == before.digest
+    server.attach(data)
+    cloud.assert_intact(server, cloud.b)
+    server.live_migrate(cloud.a)
+    cloud.assert_moved(server, cloud.b, cloud.a)
+
+
+def test_extend_while_the_server_runs(cloud):
+    server = moved_server(cloud)
+    [root] = server.disks
+    cloud.extend_volume(root, 2, "in-use")
+    assert cloud.volume(cloud.b, volume_name(root))["size"] == 2 << 30
+    cloud.assert_intact(server, cloud.b)
+    server.live_migrate(cloud.a)
+    cloud.assert_moved(server, cloud.b, cloud.a)
+
+
+def test_deleted_while_its_blocks_are_fetched(cloud):
+    server = cloud.start_server(disks=2)
+    cloud.crawl(cloud.b)
+    server.live_migrate(cloud.b)
+    assert cloud.volume(cloud.b, volume_name(server.disks[0]))["state"] == "FETCHING"
+    cloud.delete_server(server)
+    for volume in server.disks:
+        cloud.delete_volume(volume)
+    for host in (cloud.a, cloud.b):
+        for volume in server.disks:
+            cloud.await_gone(host, volume_name(volume))
+            assert not (host.root / "var/lib/vmferry/volumes" / volume_name(volume)).exists()
+
+
+def test_volume_from_image_holds_its_content(cloud):
+    file = cloud.a.root / "run/lab/content.raw"
+    stamp.prefill(file, "content", 8 * MIB)
+    try:
+        content = file.read_bytes()
+    finally:
+        file.unlink()
+    image = cloud.upload_image("content", content)
+    volume = cloud.create_volume(content=False, imageRef=image)
+    assert verify_as(cloud, volume_name(volume), "content", 8 * MIB).broken == 0
+
+
+def test_config_drive_is_copied_by_nova_and_the_volumes_are_not(cloud):
+    server = cloud.start_server(config_drive=True)
+    server.live_migrate(cloud.b)
+    cloud.assert_moved(server, cloud.a, cloud.b)
+
+
+def verify_as(cloud, export, name, size=64 * MIB):
+    """Reads a volume at the first host as one whose content was made for another name."""
+    path = cloud.a.root / NBD_SOCKET.lstrip("/")
+    return verify(f"nbd+unix:///{export}?socket={path}", name, size)
