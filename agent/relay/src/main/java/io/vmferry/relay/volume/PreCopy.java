@@ -150,7 +150,7 @@ final class PreCopy {
   // ---- a session
 
   private void begin() {
-    if (stopped || givenUp || ended || beginning || copying || !owner.link().up()) {
+    if (stopped || givenUp || ended || beginning || copying || !owner.up()) {
       return;
     }
     if (!quiet()) {
