@@ -127,7 +127,8 @@ def test_qemu_img_sees_a_difference(uri, tmp_path):
     source = image(tmp_path / "source")
     run("qemu-img", "convert", "-n", "-f", "raw", "-O", "raw", source, uri)
     client = connect(uri)
-    client.pwrite(b"\0", 3 * MIB + 77)
+    byte = client.pread(1, 3 * MIB + 77)[0]
+    client.pwrite(bytes([byte ^ 1]), 3 * MIB + 77)
     client.shutdown()
     compared = subprocess.run(["qemu-img", "compare", "-f", "raw", "-F", "raw", str(source), uri], timeout=TIMEOUT)
     assert compared.returncode == 1
@@ -252,6 +253,7 @@ class FileSystem:
         self._fuse = self._loop = None
 
     def attach(self):
+        wait_for(lambda: self._file.stat().st_size == 0, TIMEOUT, "no disk is shown")
         self._fuse = subprocess.Popen(["nbdfuse", str(self._file), self._uri], stderr=subprocess.DEVNULL)
         wait_for(lambda: self._file.stat().st_size == SIZE, TIMEOUT, "nbdfuse shows the disk")
         self._loop = run("losetup", "--find", "--show", self._file).strip()
@@ -267,10 +269,11 @@ class FileSystem:
         run("mkfs.ext4", "-q", "-F", self._loop)
 
     def detach(self):
-        for command in (["umount", self.mounted], ["losetup", "--detach", self._loop], ["fusermount3", "-u", self._file]):
+        for command in (["umount", self.mounted], ["losetup", "--detach", self._loop], ["fusermount3", "-uz", self._file]):
             subprocess.run(list(map(str, command)), capture_output=True, timeout=TIMEOUT)
         if self._fuse:
-            wait_for(lambda: self._fuse.poll() is not None, TIMEOUT, "nbdfuse has ended")
+            self._fuse.kill()
+            self._fuse.wait()
             self._fuse = None
 
 

@@ -33,6 +33,8 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Consumer;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A connection to a server in transmission: reads, and asks for extents. Answers come in any order.
@@ -42,6 +44,8 @@ import java.util.function.Consumer;
  * connection and fails all that is under way. All on the connection's event loop.
  */
 public final class NbdConnection extends ByteToMessageDecoder {
+  private static final Logger log = LoggerFactory.getLogger(NbdConnection.class);
+
   /** Most bytes of a chunk that isn't data: extents of one answer, or an error's text. */
   private static final int MAX_SMALL_CHUNK = 4 + 8 * (1 << 20);
 
@@ -172,6 +176,9 @@ public final class NbdConnection extends ByteToMessageDecoder {
   public void exceptionCaught(ChannelHandlerContext context, Throwable cause) {
     Throwable reason =
         cause instanceof DecoderException && cause.getCause() != null ? cause.getCause() : cause;
+    if (!(reason instanceof IOException)) {
+      log.error("Bug in the connection to an NBD server", reason);
+    }
     end(reason.getMessage() == null ? reason.toString() : reason.getMessage());
     var unused = ctx.close();
   }

@@ -4,15 +4,17 @@ package io.vmferry.nbd.client;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vmferry.nbd.client.EmbeddedClient.Answer;
+import io.vmferry.nbd.fuzz.ErrorLog;
 import io.vmferry.nbd.fuzz.Fuzz;
 import java.util.ArrayList;
 import java.util.List;
+import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /**
- * Nonsense from a server: nothing is thrown, no buffer is lost, no memory is given away, each
- * request ends once, and none ends well that lacks a part. 150 000 connections, the same in each
- * run.
+ * Nonsense from a server: nothing is thrown or logged as error, no buffer is lost, no memory is
+ * given away, each request ends once, and none ends well that lacks a part. 150 000 connections,
+ * the same in each run.
  */
 class NbdClientFuzzTest {
   private static final int LENGTH = 64;
@@ -39,6 +41,13 @@ class NbdClientFuzzTest {
           new ServerSays().error(1, 3, 5, "no").toBytes(),
           new ServerSays().extents(4, 4096, 3, 4096, 0).toBytes());
 
+  private final ErrorLog errors = new ErrorLog("io.vmferry.nbd");
+
+  @AfterEach
+  void close() {
+    errors.close();
+  }
+
   private static void feed(EmbeddedClient client, byte[][] pieces) {
     for (byte[] piece : pieces) {
       client.receive(piece);
@@ -55,6 +64,7 @@ class NbdClientFuzzTest {
               EmbeddedClient client = new EmbeddedClient();
               feed(client, pieces);
               client.close();
+              errors.requireNone();
               assertThat(client.outcomes()).isEqualTo(1);
               if (client.connection != null) {
                 assertThat(client.connection.export().size()).isPositive();
@@ -82,6 +92,7 @@ class NbdClientFuzzTest {
               client.connection.extents(0, 8192, answers.get(3));
               feed(client, pieces);
               client.close();
+              errors.requireNone();
               for (Answer answer : answers) {
                 assertThat(answer.ends).isEqualTo(1);
                 assertThat(answer.data == null || answer.data.length == LENGTH).isTrue();
