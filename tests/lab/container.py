@@ -135,7 +135,7 @@ class Container:
         self._log = open(f"{self.root}.log", "wb")
         # Two systemds in one control group would take each other's processes for their own.
         self._group = CGROUPS / f"vmferry-{self.root.name}-{os.getpid()}"
-        self._group.mkdir()
+        self._group.mkdir(exist_ok=True)
         join = ["sh", "-c", 'echo $$ >"$0/cgroup.procs" && exec "$@"', self._group]
         self._nspawn = subprocess.Popen(
             [*join, "systemd-nspawn", "-D", self.root, "--boot", "--register=no", "--keep-unit", "--private-network",

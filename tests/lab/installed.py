@@ -14,6 +14,8 @@ DEB = REPOSITORY / "packaging/target/vmferry.deb"
 JAR = REPOSITORY / "agent/cli/target/vmferry.jar"
 UNPACKED = TARGET / "installed"
 
+INSTALL_TIMEOUT = 300  # seconds; the first host of a new package makes the archive of classes, on a busy machine perhaps
+
 DEFAULT_CONFIG = "usr/share/vmferry/vmferry.yaml"
 UNITS = "usr/lib/systemd/system"
 
@@ -47,7 +49,7 @@ class Installed:
 
     def install(self, host):
         """On a running host. libvirtd must be told to reload afterwards: where no systemd runs, the package can't."""
-        said = host.run([LAB / "install.sh", self._folder])
+        said = host.run([LAB / "install.sh", self._folder], timeout=INSTALL_TIMEOUT)
         if "vmferry: " in said.stderr:  # systemd-sysusers tells there what it made
             raise RuntimeError(f"{host.name}: the package's script complains: {said.stderr}")
 
