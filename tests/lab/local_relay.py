@@ -74,7 +74,11 @@ class LocalRelay:
         command = ["java", *self._options, "-jar", str(JAR), "relay", "--config", str(self.folder / "vmferry.yaml")]
         with open(self.folder / "log", "ab") as log:
             self._process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
-        wait_for(self._listens, START_TIMEOUT, f"relay {self.name} listens: see {self.folder}/log")
+        try:
+            wait_for(self._listens, START_TIMEOUT, f"relay {self.name} listens: see {self.folder}/log")
+        except BaseException:
+            self.__exit__()
+            raise
         return self
 
     def __exit__(self, *exception):
