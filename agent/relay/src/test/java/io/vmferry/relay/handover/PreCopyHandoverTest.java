@@ -138,6 +138,8 @@ final class PreCopyHandoverTest {
     copied(PreCopyMode.HOT_LAST);
     nodes.attach(nodes.b, VOL);
     nodes.attach(nodes.b, VOL);
+    nodes.run(Duration.ofSeconds(1));
+    assertThat(nodes.b.storage().record(VOL).held().name()).as("no copy yet").isEqualTo("NONE");
     assertThat(staleAtOwner()).isZero();
     VolumeStatus.FetchStatus fetch = moved();
     assertThat(fetch.demand() + fetch.background()).isZero();
