@@ -8,6 +8,7 @@ import random
 import subprocess
 import sys
 import time
+import uuid
 from pathlib import Path
 
 import pytest
@@ -342,6 +343,28 @@ def test_back_while_still_fetching_moves_only_what_changed(relays):
     await_complete(relays.a, "early-back")
     assert fetched(relays.a, "early-back") == MIB
     assert_equal(relays.a, "early-back", image)
+
+
+def test_what_a_standby_copied_before_the_takeover_does_not_move_again(relays):
+    size = 16 * MIB
+    image = make_volume(relays.a, "ahead", size, [(0, random_bytes(8 * MIB, 6)), (12 * MIB, random_bytes(MIB, 7))])
+    set_rate(relays.b, None)
+    domain = str(uuid.uuid4())
+    standby = {"domain": domain, "volumes": ["ahead"], "owner": "hosta", "preCopy": "hot-last"}
+    relays.b.relay.post("/v1/standbys", standby)
+    wait_for(lambda: relays.b.volume("ahead")["present"] == size, COMPLETE_TIMEOUT, "the standby has copied")
+    assert relays.b.volume("ahead")["state"] == "STANDBY"
+    assert relays.a.volume("ahead")["replicas"] == [{"node": "hostb", "stale": 0}]
+    with NbdClient(relays.a, "ahead") as owner, NbdClient(relays.b, "ahead") as reader:
+        owner.write(3 * MIB + 5, b"written since")
+        image[3 * MIB + 5 : 3 * MIB + 18] = b"written since"
+        assert_same(reader.read(3 * MIB, BLOCK), image[3 * MIB : 3 * MIB + BLOCK], 3 * MIB)
+    for node in relays.nodes:
+        wait_for(lambda node=node: node.volume("ahead")["clients"] == 0, 5, "nobody has it open")
+    relays.b.relay.post(f"/v1/takeovers/{domain}", None)
+    await_complete(relays.b, "ahead")
+    assert fetched(relays.b, "ahead") == BLOCK
+    assert_equal(relays.b, "ahead", image)
 
 
 # ---- sizes

@@ -312,7 +312,7 @@ PRE_COPY = (
                 "          if (error != null) {\n            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));\n",
             ),
         ),
-        SIMULATION,
+        "handover.PreCopyHandoverTest",
     ),
     mutant(
         "read of an earlier session counts as sent to the standby",

@@ -29,6 +29,7 @@ import org.junit.jupiter.api.Test;
 final class PreCopyHandoverTest {
   private static final String VOL = "vol";
   private static final int BLOCK = 4096;
+  private static final int WRITES = 40;
 
   private final Nodes nodes = new Nodes();
 
@@ -137,6 +138,8 @@ final class PreCopyHandoverTest {
     copied(PreCopyMode.HOT_LAST);
     nodes.attach(nodes.b, VOL);
     nodes.attach(nodes.b, VOL);
+    nodes.run(Duration.ofSeconds(1));
+    assertThat(nodes.b.storage().record(VOL).held().name()).as("no copy yet").isEqualTo("NONE");
     assertThat(staleAtOwner()).isZero();
     VolumeStatus.FetchStatus fetch = moved();
     assertThat(fetch.demand() + fetch.background()).isZero();
@@ -160,6 +163,21 @@ final class PreCopyHandoverTest {
     Frame late = nodes.ask(nodes.a, "b", read(session, 100 * BLOCK, BLOCK)).only();
     assertThat(late.getRefused().getCode()).isEqualTo(Refused.Code.WRONG_EPOCH);
     assertThat(staleAtOwner()).isEqualTo(BLOCK);
+  }
+
+  @Test
+  void aWriteWhileABlockIsReadForTheStandbyIsNotMissed() {
+    copied(PreCopyMode.HOT_LAST);
+    long session = nodes.b.volume(VOL).preCopySession();
+    NbdSession guest = Nodes.open(nodes.a.volume(VOL), 50);
+    // The disk takes its time for both, so that either may be the first to end.
+    for (int block = 0; block < WRITES; block++) {
+      Nodes.Answers read = nodes.begin(nodes.a, "b", read(session, (long) block * BLOCK, BLOCK));
+      nodes.time.run(Duration.ZERO);
+      RecordedReply write = Nodes.write(guest, (long) block * BLOCK, BLOCK, 9);
+      nodes.until(() -> read.ended && "ok".equals(write.outcome()));
+    }
+    assertThat(staleAtOwner()).isEqualTo((long) WRITES * BLOCK);
   }
 
   @Test
