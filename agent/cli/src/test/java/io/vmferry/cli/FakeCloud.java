@@ -24,6 +24,16 @@ import java.util.TreeMap;
  */
 final class FakeCloud implements AutoCloseable {
   private static final ObjectMapper JSON = new ObjectMapper();
+
+  /** Nova's has no message, but the line of our driver that makes it. */
+  private static final String TRACEBACK =
+      """
+        File "/usr/lib/python3/dist-packages/nova/virt/libvirt/driver.py", line 1901, in _connect_volume
+          vol_driver.connect_volume(connection_info, instance)
+        File "/usr/lib/python3/dist-packages/vmferry_openstack/nova_volume.py", line 47, in connect_volume
+          raise exception.VolumeAttachFailed(volume_id=x, reason=f"vmferry: {e}") from e
+      """;
+
   static final String PASSWORD = "s3cret-Passw0rd";
 
   /** A server; mutable, as clouds are. */
@@ -33,7 +43,7 @@ final class FakeCloud implements AutoCloseable {
     String status = "ACTIVE";
     String host;
     List<String> volumes = List.of();
-    String traceback;
+    String details;
   }
 
   private static final class Move {
@@ -60,6 +70,9 @@ final class FakeCloud implements AutoCloseable {
 
   /** Nova says completed, and the server has not moved. */
   boolean lies;
+
+  /** Nova is one that has no messages in its events. */
+  boolean old;
 
   /** What a request for a migration is refused with, at once. */
   String refusal;
@@ -106,13 +119,18 @@ final class FakeCloud implements AutoCloseable {
       } else if (!("token-" + tokens).equals(exchange.getRequestHeaders().getFirst("X-Auth-Token"))
           || ++usesOfToken > tokenLife) {
         answer(exchange, 401, "{\"error\": {\"message\": \"expired\"}}");
-      } else if (!"2.53"
+      } else if (!version(path)
           .equals(exchange.getRequestHeaders().getFirst("X-OpenStack-Nova-API-Version"))) {
-        answer(exchange, 400, "{\"badRequest\": {\"message\": \"microversion\"}}");
+        answer(exchange, 406, "{\"computeFault\": {\"message\": \"microversion\"}}");
       } else {
         compute(exchange, path.substring("/compute/v2.1".length()));
       }
     }
+  }
+
+  /** The microversion that has what is asked for. */
+  private String version(String path) {
+    return path.endsWith("/os-instance-actions/r1") && !old ? "2.84" : "2.53";
   }
 
   private void login(HttpExchange exchange) throws IOException {
@@ -164,7 +182,12 @@ final class FakeCloud implements AutoCloseable {
     } else if (path.endsWith("/os-instance-actions/r1")) {
       ObjectNode action = JSON.createObjectNode();
       ArrayNode events = action.putObject("instanceAction").putArray("events");
-      events.addObject().put("result", "Error").put("traceback", guests.get(parts[2]).traceback);
+      events.addObject().put("result", "Success").putNull("traceback").putNull("details");
+      events
+          .addObject()
+          .put("result", "Error")
+          .put("traceback", TRACEBACK)
+          .put("details", guests.get(parts[2]).details);
       answer(exchange, 200, action.toString());
     } else {
       ObjectNode one = JSON.createObjectNode();
@@ -255,7 +278,7 @@ final class FakeCloud implements AutoCloseable {
     String reason = failing.get(move.guest.name);
     if (reason != null) {
       move.status = "failed";
-      move.guest.traceback = "Traceback (most recent call last):\n  File \"x\"\n" + reason + "\n";
+      move.guest.details = reason;
     } else {
       move.status = "completed";
       if (!lies) {

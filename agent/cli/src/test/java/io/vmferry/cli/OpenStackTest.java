@@ -179,12 +179,25 @@ final class OpenStackTest extends CliFixture {
   @Test
   void aFailureIsNoSuccessThoughTheServerIsActive() {
     cloud.add("vm1", "host-a");
-    cloud.failing.put("vm1", "nova.exception.VolumeAttachFailed: Reason: vmferry: host-b is full");
+    cloud.failing.put("vm1", "Volume v could not be attached. Reason: vmferry: host-b is full");
     Outcome outcome = run("openstack", "migrate", "vm1", "--to", "host-b", "--wait");
     assertThat(outcome.exit()).isEqualTo(1);
     assertThat(outcome.err())
         .isEqualTo(
             "vmferry: server vm1 was not migrated to host-b (failed): vmferry: host-b is full\n");
+  }
+
+  @Test
+  void anOldNovaThatKeepsNoReasonsIsNotQuoted() {
+    cloud.add("vm1", "host-a");
+    cloud.failing.put("vm1", "Volume v could not be attached. Reason: vmferry: host-b is full");
+    cloud.old = true;
+    Outcome outcome = run("openstack", "migrate", "vm1", "--to", "host-b", "--wait");
+    assertThat(outcome.exit()).isEqualTo(1);
+    assertThat(outcome.err())
+        .isEqualTo(
+            "vmferry: server vm1 was not migrated to host-b (failed); 'openstack server event list'"
+                + " may say why\n");
   }
 
   @Test

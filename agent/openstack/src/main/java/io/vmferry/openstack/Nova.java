@@ -42,13 +42,21 @@ public final class Nova {
   /** Nova of Pike and later; with it, {@code block_migration} may be auto. */
   private static final MicroVersion VERSION = new MicroVersion(2, 53);
 
+  /**
+   * Nova of Ussuri and later, whose events have the message of an error. Their traceback has none:
+   * only lines of source code.
+   */
+  private static final MicroVersion WITH_DETAILS = new MicroVersion(2, 84);
+
   private static final int PAGE = 500;
   private static final int HTTP_OK = 200;
   private static final int HTTP_ERROR = 400;
   private static final int HTTP_NOT_FOUND = 404;
+  private static final int HTTP_NOT_ACCEPTABLE = 406;
   private static final ObjectMapper JSON = new ObjectMapper();
 
-  private final Requests requests = new Requests();
+  private final Requests requests = new Requests(VERSION);
+  private final Requests requestsWithDetails = new Requests(WITH_DETAILS);
 
   private Nova() {}
 
@@ -163,30 +171,30 @@ public final class Nova {
     for (JsonNode action : all.path("instanceActions")) {
       if (action.path("action").asText().equals("live-migration")) {
         String path = actions + "/" + segment(action.path("request_id").asText());
-        return reason(
-            json("its events", requests.read(path, Map.of()))
-                .path("instanceAction")
-                .path("events"));
+        HttpResponse response = requestsWithDetails.read(path, Map.of());
+        return response.getStatus() == HTTP_NOT_ACCEPTABLE
+            ? null
+            : reason(json("its events", response).path("instanceAction").path("events"));
       }
     }
     return null;
   }
 
-  /** The line of ours if there is one, else the last line of the first error. */
+  /** Our sentence if there is one, else the first error's message. */
   private static String reason(JsonNode events) {
-    String last = null;
+    String first = null;
     for (JsonNode event : events) {
-      for (String line : event.path("traceback").asText("").split("\n", -1)) {
-        int ours = line.indexOf("vmferry: ");
-        if (ours >= 0) {
-          return line.substring(ours);
-        }
-        if (!line.isBlank() && last == null && !line.startsWith(" ")) {
-          last = line.startsWith("Traceback") ? null : line.strip();
-        }
+      String details = text(event, "details");
+      if (details == null || details.isBlank()) {
+        continue;
       }
+      int ours = details.indexOf("vmferry: ");
+      if (ours >= 0) {
+        return details.substring(ours).strip();
+      }
+      first = first == null ? details.strip() : first;
     }
-    return last;
+    return first;
   }
 
   private static Server server(JsonNode node) {
@@ -275,8 +283,8 @@ public final class Nova {
 
   /** Requests that OpenStack4j can't express, on its session. */
   private static final class Requests extends MicroVersionedOpenStackService {
-    Requests() {
-      super(ServiceType.COMPUTE, VERSION);
+    Requests(MicroVersion version) {
+      super(ServiceType.COMPUTE, version);
     }
 
     @Override
