@@ -22,6 +22,9 @@ PORT = 7832  # of the relay, to which no peer ever connects
 SIZE = 64 * MIB
 TIMEOUT = 60  # seconds for one command on a busy machine; most take less than one
 
+# nbdsh by Debian's Python: the command takes the first one in PATH, which may lack the module.
+NBDSH = ["/usr/bin/python3", "-m", "nbd"]
+
 ALLOCATED, ZERO_HOLE = 0, 3  # states in base:allocation
 
 
@@ -227,7 +230,7 @@ def test_x30_clients_that_vanish_harm_nobody(relay, uri):
     witness = connect(uri)
     for _ in range(10):
         client = subprocess.Popen(
-            ["nbdsh", "-u", uri, "-c", "while True: h.pwrite(bytearray(1 << 20), 32 << 20); h.pread(1 << 20, 0)"],
+            [*NBDSH, "-u", uri, "-c", "while True: h.pwrite(bytearray(1 << 20), 32 << 20); h.pread(1 << 20, 0)"],
             stderr=subprocess.DEVNULL,
         )
         wait_for(lambda: relay.volume("disk")["clients"] > 1, TIMEOUT, "the client is connected")
