@@ -196,7 +196,11 @@ public final class RelayProcess implements AutoCloseable {
           peers.each(
               link ->
                   link.onUp(
-                      loop, () -> volumes.all().forEach(volume -> volume.linkUp(link.node()))));
+                      loop,
+                      () -> {
+                        volumes.all().forEach(volume -> volume.linkUp(link.node()));
+                        notices.linkUp(link.node());
+                      }));
         });
 
     agent = new AgentClient(config.paths().agentSocket());

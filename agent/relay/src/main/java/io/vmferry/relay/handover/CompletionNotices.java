@@ -38,6 +38,16 @@ public final class CompletionNotices {
     volumes.all().forEach(this::tell);
   }
 
+  /** The control connection to a peer is up again: what could not be told before is told now. */
+  public void linkUp(String node) {
+    for (Volume volume : volumes.all()) {
+      VolumeRecord.Origin origin = volume.record().origin();
+      if (origin != null && origin.node().equals(node)) {
+        tell(volume);
+      }
+    }
+  }
+
   /** The volume may have become complete. */
   public void tell(Volume volume) {
     VolumeRecord record = volume.record();

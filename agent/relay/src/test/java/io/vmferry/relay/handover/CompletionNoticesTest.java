@@ -69,6 +69,26 @@ final class CompletionNoticesTest {
     assertThat(source.record().completeAt()).isEqualTo("b");
   }
 
+  /** A relay that is killed again and again would never come to the next attempt. */
+  @Test
+  void theOriginIsToldAsSoonAsItCanBeReached() throws Exception {
+    nodes.move(nodes.b, "vol");
+    nodes.until(
+        () -> {
+          if (there().held() == VolumeRecord.Held.ALL) {
+            nodes.wire(false);
+            return true;
+          }
+          return false;
+        });
+    nodes.b.kill();
+    nodes.b.start();
+    nodes.run(Duration.ofMillis(500));
+    nodes.wire(true);
+    nodes.run(Duration.ofMillis(500));
+    assertThat(source.record().completeAt()).isEqualTo("b");
+  }
+
   @Test
   void aNoticeIsRepeatedAfterARestart() throws Exception {
     nodes.move(nodes.b, "vol");

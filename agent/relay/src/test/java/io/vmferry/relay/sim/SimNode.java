@@ -290,7 +290,12 @@ public final class SimNode {
     open.start();
     forks.start();
     for (SimLink link : links) {
-      link.onUp(life, () -> volumes.all().forEach(volume -> volume.linkUp(link.node())));
+      link.onUp(
+          life,
+          () -> {
+            volumes.all().forEach(volume -> volume.linkUp(link.node()));
+            notices.linkUp(link.node());
+          });
     }
   }
 
