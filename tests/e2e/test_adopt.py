@@ -81,8 +81,11 @@ def test_images_become_volumes_move_and_become_images(cluster):
         verdict = verify(b.root / "run/lab" / file, name)
         assert (verdict.broken, verdict.digest) == (0, sums[name])
     assert "nbd" not in definition(b) and "vmferry" not in definition(b)
+    again = definition(b).replace("load.fill=500", "load.learn=1")
+    (b.root / "run/lab/adopted.xml").write_text(again)
+    b.virsh("define", "/run/lab/adopted.xml")
     b.virsh("start", "adopted")
-    assert vm.await_stat(b)[0]["mismatches"] == "0", "it runs from the files, and knows its disks"
+    assert vm.await_stat(b)[-1]["mismatches"] == "0", "it runs from the files, and knows its disks"
     b.virsh("destroy", "adopted")
     b.virsh("undefine", "adopted")
 

@@ -149,9 +149,11 @@ def test_a_killed_relay_goes_on_where_it_was(relay, image, tmp_path):
         wait_for(lambda: relay.volume("disk")["present"] > 12 * MIB, COMPLETE_TIMEOUT, "half is here")
         present = relay.volume("disk")["present"]
         relay.kill()
+        source.stop()
         relay.start()
         assert relay.state("disk") == "FETCHING"
         assert relay.volume("disk")["present"] >= present
+        source.start()
         await_complete(relay)
         assert_content(relay, content)
 

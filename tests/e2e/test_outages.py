@@ -155,6 +155,7 @@ def test_a_guest_that_waits_is_paused_until_the_link_is_back(cluster, pausing_ag
     restart_agent(cluster)  # the next one knows that it is to resume it
     wait_for(lambda: note(cluster, vm), NOTICED, "the next agent says it too")
     assert vm.state(cluster.b) == "paused (user)"
+    wait_for(lambda: time.monotonic() - cut > ran + 4, NOTICED, "it is away for longer than it ran")
     away = time.monotonic() - cut
     cluster.wan.heal()
     wait_for(lambda: vm.state(cluster.b).startswith("running"), RESUMED, "it is resumed")
