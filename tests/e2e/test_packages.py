@@ -238,13 +238,13 @@ def test_reload_applies_a_new_rate_and_refuses_a_bad_file(node):
     try:
         node.file(CONFIG).write_text(f"{before}copy:\n  rate-limit: 20 MiB/s\n")
         node.run(["systemctl", "reload", *UNITS])
-        assert "20 MiB/s" in node.run(["vmferry", "rate"]).stdout
+        assert "20.0 MiB/s" in node.run(["vmferry", "rate"]).stdout
         assert "in force: copy.rate-limit" in journal(node, "vmferry-relay")
         node.file(CONFIG).write_text(f"{before}copy:\n  rate-limit: 30 MiB/s\n  connectoins: 4\n")
         refused = node.run(["systemctl", "reload", "vmferry-relay"], check=False)
         assert refused.returncode != 0
         assert "copy.connectoins" in journal(node, "vmferry-relay")
-        assert "20 MiB/s" in node.run(["vmferry", "rate"]).stdout, "nothing is changed"
+        assert "20.0 MiB/s" in node.run(["vmferry", "rate"]).stdout, "nothing is changed"
     finally:
         node.file(CONFIG).write_text(before)
     node.run(["systemctl", "reload", *UNITS])
