@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The administrator's command lines: OpenStack's own, and vmferry's for OpenStack."""
 
-from lab.product import JVM
+from lab.installed import JAR
 
 from .config import PASSWORD, REGION, URLS, service_command
+
+# The controller has no package of vmferry, as the machine of an administrator may have none.
+VMFERRY = ["java", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=/run/lab", "-jar", str(JAR)]
 
 ENVIRONMENT = {
     "OS_AUTH_URL": URLS["identity"],
@@ -23,4 +26,4 @@ def openstack_command(*arguments):
 
 
 def vmferry_command(*arguments):
-    return service_command(*JVM, *arguments, **ENVIRONMENT)
+    return service_command(*VMFERRY, *arguments, **ENVIRONMENT)
