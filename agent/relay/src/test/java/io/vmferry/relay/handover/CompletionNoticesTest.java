@@ -24,6 +24,18 @@ final class CompletionNoticesTest {
     nodes.until(() -> there().held() == VolumeRecord.Held.ALL);
   }
 
+  /** At that very moment: the origin can't be told. */
+  private void untilCompleteAndCut() {
+    nodes.until(
+        () -> {
+          if (there().held() == VolumeRecord.Held.ALL) {
+            nodes.wire(false);
+            return true;
+          }
+          return false;
+        });
+  }
+
   private void untilTold() {
     nodes.until(() -> there().origin() == null);
   }
@@ -54,14 +66,7 @@ final class CompletionNoticesTest {
   @Test
   void aNoticeThatDidNotArriveIsRepeated() {
     nodes.move(nodes.b, "vol");
-    nodes.until(
-        () -> {
-          if (there().held() == VolumeRecord.Held.ALL) {
-            nodes.wire(false);
-            return true;
-          }
-          return false;
-        });
+    untilCompleteAndCut();
     nodes.run(Duration.ofSeconds(12));
     assertThat(there().origin()).as("not forgotten before it knows").isNotNull();
     nodes.wire(true);
@@ -73,14 +78,7 @@ final class CompletionNoticesTest {
   @Test
   void theOriginIsToldAsSoonAsItCanBeReached() throws Exception {
     nodes.move(nodes.b, "vol");
-    nodes.until(
-        () -> {
-          if (there().held() == VolumeRecord.Held.ALL) {
-            nodes.wire(false);
-            return true;
-          }
-          return false;
-        });
+    untilCompleteAndCut();
     nodes.b.kill();
     nodes.b.start();
     nodes.run(Duration.ofMillis(500));
@@ -92,14 +90,7 @@ final class CompletionNoticesTest {
   @Test
   void aNoticeIsRepeatedAfterARestart() throws Exception {
     nodes.move(nodes.b, "vol");
-    nodes.until(
-        () -> {
-          if (there().held() == VolumeRecord.Held.ALL) {
-            nodes.wire(false);
-            return true;
-          }
-          return false;
-        });
+    untilCompleteAndCut();
     nodes.run(Duration.ofSeconds(1));
     nodes.b.kill();
     nodes.b.start();
@@ -124,14 +115,7 @@ final class CompletionNoticesTest {
   @Test
   void anOriginThatTookTheVolumeBackIsNotDisturbed() {
     nodes.move(nodes.b, "vol");
-    nodes.until(
-        () -> {
-          if (there().held() == VolumeRecord.Held.ALL) {
-            nodes.wire(false);
-            return true;
-          }
-          return false;
-        });
+    untilCompleteAndCut();
     nodes.run(Duration.ofSeconds(1));
     nodes.wire(true);
     nodes.move(nodes.a, "vol");
