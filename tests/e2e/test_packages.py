@@ -244,9 +244,9 @@ def test_reload_applies_a_new_rate_and_refuses_a_bad_file(node):
         refused = node.run(["systemctl", "reload", "vmferry-relay"], check=False)
         assert refused.returncode != 0
         assert "copy.connectoins" in journal(node, "vmferry-relay")
-        assert "20.0 MiB/s" in node.run(["vmferry", "rate"]).stdout, "nothing is changed"
     finally:
-        node.file(CONFIG).write_text(before)
+        node.file(CONFIG).write_text(before)  # the command reads it too
+    assert "20.0 MiB/s" in node.run(["vmferry", "rate"]).stdout, "nothing is changed"
     node.run(["systemctl", "reload", *UNITS])
     assert "none" in node.run(["vmferry", "rate"]).stdout
     assert show(node, "vmferry-relay", "MainPID") == pid, "it was not restarted"
