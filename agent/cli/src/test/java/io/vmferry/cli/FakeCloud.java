@@ -292,7 +292,9 @@ final class FakeCloud implements AutoCloseable {
     String query = exchange.getRequestURI().getRawQuery();
     for (String each : query == null ? new String[0] : query.split("&", -1)) {
       String[] pair = each.split("=", 2);
-      found.put(pair[0], URLDecoder.decode(pair[1], StandardCharsets.UTF_8));
+      if (found.put(pair[0], URLDecoder.decode(pair[1], StandardCharsets.UTF_8)) != null) {
+        throw new IllegalArgumentException(pair[0] + " is there twice: " + query);
+      }
     }
     return found;
   }

@@ -23,6 +23,7 @@ import org.openstack4j.core.transport.HttpExecutorService;
 import org.openstack4j.core.transport.HttpRequest;
 import org.openstack4j.core.transport.HttpResponse;
 import org.openstack4j.core.transport.ObjectMapperSingleton;
+import org.openstack4j.core.transport.functions.EndpointURIFromRequestFunction;
 import org.openstack4j.openstack.internal.OSAuthenticator;
 import org.openstack4j.openstack.internal.OSClientSession;
 
@@ -122,7 +123,8 @@ public final class JdkHttpConnector implements HttpExecutorService {
               (name, values) ->
                   values.forEach(value -> query.add(name + "=" + encode(String.valueOf(value)))));
     }
-    return URI.create(request.getUrl() + query);
+    // getUrl() would add the parameters as well.
+    return URI.create(new EndpointURIFromRequestFunction().apply(request) + query);
   }
 
   private static String encode(String text) {
