@@ -109,7 +109,7 @@ public final class Origin implements BlockSource {
       read.setEpoch(WireIds.epoch(epoch));
     }
     Frame request = Frame.newBuilder().setRead(read).build();
-    link.call(role, request, loop, new Answer(offset, offset + length, compressed, sink));
+    link.call(role, request, loop, new ReadAnswer(offset, offset + length, compressed, sink));
   }
 
   /** Receives a part of the list of holes. */
@@ -177,13 +177,40 @@ public final class Origin implements BlockSource {
     link.call(Role.CONTROL, request, loop, new PreCopyAnswer(blocks, sink));
   }
 
+  /** An answer that is checked frame by frame; after the first problem nothing of it counts. */
+  private abstract static class CheckedAnswer implements PeerLink.Answers {
+    private OriginException broken;
+
+    /** Takes one frame; returns what is wrong with it, or null. */
+    abstract OriginException take(Frame answer, ByteBuf payload);
+
+    /** What is wrong with an answer that ends here, or null. */
+    abstract OriginException lacking();
+
+    abstract void ended(Exception error);
+
+    @Override
+    public final void frame(Frame answer, ByteBuf payload) {
+      if (broken == null) {
+        broken = answer.hasRefused() ? refused(answer.getRefused()) : take(answer, payload);
+      }
+    }
+
+    @Override
+    public final void end(Exception error) {
+      if (error == null && broken == null) {
+        broken = lacking();
+      }
+      ended(error != null ? error : broken);
+    }
+  }
+
   /** Decodes the answer to the wish for a session. */
-  private final class PreCopyAnswer implements PeerLink.Answers {
+  private final class PreCopyAnswer extends CheckedAnswer {
     private final long blocks;
     private final PreCopySink sink;
     private long begun;
     private BlockMap stale;
-    private OriginException broken;
 
     PreCopyAnswer(long blocks, PreCopySink sink) {
       this.blocks = blocks;
@@ -191,38 +218,35 @@ public final class Origin implements BlockSource {
     }
 
     @Override
-    public void frame(Frame answer, ByteBuf payload) {
-      if (answer.hasRefused()) {
-        broken = refused(answer.getRefused());
-        return;
-      }
+    OriginException take(Frame answer, ByteBuf payload) {
       begun = answer.getPreCopying().getSession();
       if (begun == 0) {
-        broken = brokenAnswer("sent " + answer.getBodyCase() + " as session of a pre-copy");
-        return;
+        return brokenAnswer("sent " + answer.getBodyCase() + " as session of a pre-copy");
       }
       try {
         stale = StaleMapCodec.decode(payload.duplicate(), blocks);
+        return null;
       } catch (MalformedMapException e) {
-        broken = brokenAnswer("sent a stale map that can't be used (" + e.getMessage() + ")");
+        return brokenAnswer("sent a stale map that can't be used (" + e.getMessage() + ")");
       }
     }
 
     @Override
-    public void end(Exception error) {
-      if (error == null && broken == null && stale == null) {
-        broken = brokenAnswer("began no pre-copy");
-      }
-      sink.begun(begun, stale, error != null ? error : broken);
+    OriginException lacking() {
+      return stale == null ? brokenAnswer("began no pre-copy") : null;
+    }
+
+    @Override
+    void ended(Exception error) {
+      sink.begun(begun, stale, error);
     }
   }
 
   /** Decodes the answer to the question for heat. */
-  private final class HeatAnswer implements PeerLink.Answers {
+  private final class HeatAnswer extends CheckedAnswer {
     private final long size;
     private final HeatSink sink;
     private HeatRanks heat;
-    private OriginException broken;
 
     HeatAnswer(long size, HeatSink sink) {
       this.size = size;
@@ -230,39 +254,35 @@ public final class Origin implements BlockSource {
     }
 
     @Override
-    public void frame(Frame answer, ByteBuf payload) {
-      if (answer.hasRefused()) {
-        broken = refused(answer.getRefused());
-        return;
-      }
+    OriginException take(Frame answer, ByteBuf payload) {
       if (!answer.hasHeatMap()) {
-        broken = brokenAnswer("sent " + answer.getBodyCase() + " as heat map");
-        return;
+        return brokenAnswer("sent " + answer.getBodyCase() + " as heat map");
       }
       try {
         heat = HeatCodec.decode(payload.duplicate(), size);
+        return null;
       } catch (MalformedMapException e) {
-        broken = brokenAnswer("sent a heat map that can't be used (" + e.getMessage() + ")");
+        return brokenAnswer("sent a heat map that can't be used (" + e.getMessage() + ")");
       }
     }
 
     @Override
-    public void end(Exception error) {
-      if (error == null && broken == null && heat == null) {
-        broken = brokenAnswer("sent no heat map");
-      }
-      Exception why = error != null ? error : broken;
-      sink.heat(why == null ? heat : null, why);
+    OriginException lacking() {
+      return heat == null ? brokenAnswer("sent no heat map") : null;
+    }
+
+    @Override
+    void ended(Exception error) {
+      sink.heat(error == null ? heat : null, error);
     }
   }
 
   /** Validates a list of holes. */
-  private final class HoleAnswer implements PeerLink.Answers {
+  private final class HoleAnswer extends CheckedAnswer {
     private final long size;
     private final HoleSink sink;
     private final long offset;
     private long next;
-    private OriginException broken;
 
     HoleAnswer(long offset, long size, HoleSink sink) {
       this.offset = offset;
@@ -272,51 +292,48 @@ public final class Origin implements BlockSource {
     }
 
     @Override
-    public void frame(Frame answer, ByteBuf payload) {
-      if (answer.hasRefused()) {
-        broken = refused(answer.getRefused());
-        return;
-      }
+    OriginException take(Frame answer, ByteBuf payload) {
       HoleList list = answer.getHoleList();
       if (!answer.hasHoleList() || list.getExtentsCount() % 2 != 0) {
-        broken = brokenAnswer("sent " + answer.getBodyCase() + " as list of holes");
-        return;
+        return brokenAnswer("sent " + answer.getBodyCase() + " as list of holes");
       }
       for (int i = 0; i < list.getExtentsCount(); i += 2) {
         long at = list.getExtents(i);
         long length = list.getExtents(i + 1);
         if (at < next || length <= 0 || at > size || length > size - at) {
-          broken = brokenAnswer("sent a hole outside of the volume");
-          return;
+          return brokenAnswer("sent a hole outside of the volume");
         }
         next = at + length;
         sink.hole(at, length);
       }
       if (list.getNextOffset() < next || list.getNextOffset() > size) {
-        broken = brokenAnswer("sent a list of holes that ends outside of the volume");
-        return;
+        return brokenAnswer("sent a list of holes that ends outside of the volume");
       }
       next = list.getNextOffset();
+      return null;
     }
 
     @Override
-    public void end(Exception error) {
-      if (error == null && broken == null && next == offset && next < size) {
-        broken = brokenAnswer("sent a list of holes that leads nowhere");
-      }
-      sink.end(next, error != null ? error : broken);
+    OriginException lacking() {
+      return next == offset && next < size
+          ? brokenAnswer("sent a list of holes that leads nowhere")
+          : null;
+    }
+
+    @Override
+    void ended(Exception error) {
+      sink.end(next, error);
     }
   }
 
   /** Validates one read's answers. */
-  private final class Answer implements PeerLink.Answers {
+  private final class ReadAnswer extends CheckedAnswer {
     private final long end;
     private final boolean compressed;
     private final Sink sink;
     private long next;
-    private OriginException broken;
 
-    Answer(long offset, long end, boolean compressed, Sink sink) {
+    ReadAnswer(long offset, long end, boolean compressed, Sink sink) {
       this.compressed = compressed;
       this.next = offset;
       this.end = end;
@@ -324,69 +341,64 @@ public final class Origin implements BlockSource {
     }
 
     @Override
-    public void frame(Frame answer, ByteBuf payload) {
-      if (broken != null) {
-        return;
-      }
-      switch (answer.getBodyCase()) {
-        case EXTENT -> extent(answer.getExtent(), payload);
-        case REFUSED -> broken = refused(answer.getRefused());
-        default -> broken = brokenAnswer("sent " + answer.getBodyCase() + " as answer to a read");
-      }
+    OriginException take(Frame answer, ByteBuf payload) {
+      return answer.hasExtent()
+          ? extent(answer.getExtent(), payload)
+          : brokenAnswer("sent " + answer.getBodyCase() + " as answer to a read");
     }
 
-    private void extent(Extent extent, ByteBuf payload) {
+    private OriginException extent(Extent extent, ByteBuf payload) {
       // As unsigned: a length above 2^31 must not look negative and small.
       long length = Integer.toUnsignedLong(extent.getLength());
       if (extent.getOffset() != next || length == 0 || length > end - next) {
-        broken = brokenAnswer("sent a piece outside of what was asked for");
-      } else if (extent.getZero()) {
+        return brokenAnswer("sent a piece outside of what was asked for");
+      }
+      if (extent.getZero()) {
         next += length;
         sink.zeroes(extent.getOffset(), (int) length);
-      } else if (extent.getZstd()) {
-        packed(extent, payload, (int) length);
-      } else if (payload.readableBytes() != length) {
-        broken = brokenAnswer("sent a piece whose length is not its payload's");
-      } else {
-        data(extent, payload, payload.readableBytes());
+        return null;
       }
+      if (extent.getZstd()) {
+        return packed(extent, payload, (int) length);
+      }
+      if (payload.readableBytes() != length) {
+        return brokenAnswer("sent a piece whose length is not its payload's");
+      }
+      return data(extent, payload, payload.readableBytes());
     }
 
-    private void packed(Extent extent, ByteBuf payload, int length) {
+    private OriginException packed(Extent extent, ByteBuf payload, int length) {
       if (!compressed) {
-        broken = brokenAnswer("sent a compressed piece, which was not asked for");
-        return;
+        return brokenAnswer("sent a compressed piece, which was not asked for");
       }
       ByteBuf data = Compression.unpack(payload, length);
       if (data == null) {
-        broken = brokenAnswer("sent a compressed piece that can't be unpacked at offset " + next);
-        return;
+        return brokenAnswer("sent a compressed piece that can't be unpacked at offset " + next);
       }
       try {
-        data(extent, data, payload.readableBytes());
+        return data(extent, data, payload.readableBytes());
       } finally {
         data.release();
       }
     }
 
-    private void data(Extent extent, ByteBuf data, int onWire) {
+    private OriginException data(Extent extent, ByteBuf data, int onWire) {
       if (Crc32c.of(data) != extent.getCrc32C()) {
-        broken = brokenAnswer("sent a piece with a wrong checksum at offset " + next);
-      } else {
-        next += data.readableBytes();
-        sink.data(extent.getOffset(), data, onWire);
+        return brokenAnswer("sent a piece with a wrong checksum at offset " + next);
       }
+      next += data.readableBytes();
+      sink.data(extent.getOffset(), data, onWire);
+      return null;
     }
 
     @Override
-    public void end(Exception error) {
-      if (error != null) {
-        sink.end(error);
-      } else if (broken == null && next != end) {
-        sink.end(brokenAnswer("ended a read too early"));
-      } else {
-        sink.end(broken);
-      }
+    OriginException lacking() {
+      return next == end ? null : brokenAnswer("ended a read too early");
+    }
+
+    @Override
+    void ended(Exception error) {
+      sink.end(error);
     }
   }
 
