@@ -14,7 +14,7 @@ from cinder import exception, objects, utils
 from cinder.volume import configuration
 from cinder.volume import driver as cinder_driver
 from lab.local_relay import Authority, LocalRelay
-from lab.product import JAR
+from lab.installed import JAR
 from oslo_config import cfg
 from oslo_utils import importutils
 
