@@ -222,6 +222,7 @@ public final class RelayProcess implements AutoCloseable {
             peers::knows,
             new PeerQuestions(
                 loop,
+                peers,
                 checks,
                 probes,
                 new PeerRequests(

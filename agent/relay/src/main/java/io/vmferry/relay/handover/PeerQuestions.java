@@ -20,6 +20,7 @@ public final class PeerQuestions implements PeerService {
   private static final Logger log = LoggerFactory.getLogger(PeerQuestions.class);
 
   private final Loop loop;
+  private final Peers peers;
   private final AttachChecks checks;
   private final PeerProbes probes;
   private final PeerService requests;
@@ -27,11 +28,18 @@ public final class PeerQuestions implements PeerService {
   /**
    * @param requests carries out all others
    */
-  public PeerQuestions(Loop loop, AttachChecks checks, PeerProbes probes, PeerService requests) {
+  public PeerQuestions(
+      Loop loop, Peers peers, AttachChecks checks, PeerProbes probes, PeerService requests) {
     this.loop = loop;
+    this.peers = peers;
     this.checks = checks;
     this.probes = probes;
     this.requests = requests;
+  }
+
+  @Override
+  public void connected(String peer) {
+    loop.execute(() -> peers.link(peer).peerIsThere());
   }
 
   @Override

@@ -62,6 +62,11 @@ final class PeerWay implements PeerLink {
   }
 
   @Override
+  public void peerIsThere() {
+    link.peerIsThere();
+  }
+
+  @Override
   public void onUp(Executor executor, Runnable listener) {
     listeners.add(new Listener(executor, listener));
     link.onUp(executor, listener);

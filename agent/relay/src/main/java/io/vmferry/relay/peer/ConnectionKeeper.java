@@ -58,6 +58,10 @@ final class ConnectionKeeper {
   private Future<?> retry;
   private long upSince;
   private int attempts;
+
+  /** Whether the peer is known to be there, so that the attempt under way should succeed. */
+  private boolean hurried;
+
   private volatile CallDispatcher connection;
 
   /** The last reason; set before {@link #connection} is cleared, so a lost link has a reason. */
@@ -108,10 +112,12 @@ final class ConnectionKeeper {
 
   /**
    * Connects at once if the next attempt is waiting for its time: the peer is known to be there.
+   * Calls that are made during this attempt wait for the connection.
    */
   void hurry() {
     onLoop(
         () -> {
+          hurried = state == State.BACK_OFF || state == State.CONNECTING;
           if (state == State.BACK_OFF) {
             retry.cancel(false);
             backOff.reset();
@@ -123,7 +129,7 @@ final class ConnectionKeeper {
   /**
    * Sends a request.
    *
-   * @param mayWait whether to wait up to {@link #CALL_WAIT_MILLIS} for the connection
+   * @param mayWait whether to wait up to {@link #CALL_WAIT_MILLIS} for the connection in any case
    */
   void call(PeerCall call, boolean mayWait) {
     int bytes = call.expectedBytes();
@@ -167,7 +173,7 @@ final class ConnectionKeeper {
   private void callOnLoop(PeerCall call, boolean mayWait) {
     if (state == State.UP) {
       connection.send(call);
-    } else if (!mayWait || state == State.CLOSED) {
+    } else if (!(mayWait || hurried) || state == State.CLOSED) {
       call.end(down(problem));
     } else {
       waiting.add(call);
@@ -256,6 +262,7 @@ final class ConnectionKeeper {
     if (state != State.CONNECTING) {
       return;
     }
+    hurried = false;
     boolean news = !reason.equals(logged);
     logged = reason;
     problem = reason;
@@ -308,6 +315,7 @@ final class ConnectionKeeper {
         return;
       }
       state = State.UP;
+      hurried = false;
       upSince = setup.nanoTime().getAsLong();
       connection = established;
       logged = null;

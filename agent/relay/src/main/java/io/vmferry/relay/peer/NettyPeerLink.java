@@ -17,10 +17,10 @@ import org.slf4j.LoggerFactory;
 /**
  * The way to one peer over TCP and TLS.
  *
- * <p>A control call fails at once while the control connection is down. So do demand and bulk calls
- * then; but while it stands they wait up to five seconds for a connection of their role. A caller
- * whose call ended with {@link LinkDownException} asks again: at once if {@link #up}, else when
- * told by {@link #onUp}.
+ * <p>A control call fails at once while the control connection is down, unless the peer was just
+ * heard of ({@link #peerIsThere}). Demand and bulk calls fail then; but while it stands they wait
+ * up to five seconds for a connection of their role. A caller whose call ended with {@link
+ * LinkDownException} asks again: at once if {@link #up}, else when told by {@link #onUp}.
  */
 public final class NettyPeerLink implements PeerLink, AutoCloseable {
   private static final Logger LOG = LoggerFactory.getLogger(NettyPeerLink.class);
@@ -113,6 +113,11 @@ public final class NettyPeerLink implements PeerLink, AutoCloseable {
       }
       default -> throw new IllegalArgumentException("no calls in role " + role);
     }
+  }
+
+  @Override
+  public void peerIsThere() {
+    control.hurry();
   }
 
   @Override

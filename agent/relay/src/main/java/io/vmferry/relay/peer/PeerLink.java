@@ -41,6 +41,12 @@ public interface PeerLink {
   /** Tells {@code listener} on {@code executor} each time the control connection comes up. */
   void onUp(Executor executor, Runnable listener);
 
+  /**
+   * The peer was just heard of in another way: an attempt to connect that waits for its time is
+   * made now, and control calls wait for its outcome.
+   */
+  default void peerIsThere() {}
+
   /** The answers to one request: any number of frames, then exactly one end. */
   interface Answers {
     /**

@@ -17,6 +17,12 @@ public interface PeerService {
   void handle(String peer, Role role, Frame request, Responder responder);
 
   /**
+   * The peer has said hello on a CONTROL connection: it can be reached, probably in the other
+   * direction as well. Called before any request of that connection.
+   */
+  default void connected(String peer) {}
+
+  /**
    * Sends the answers to one request; thread-safe. After the connection is lost it does nothing.
    */
   interface Responder {

@@ -132,6 +132,7 @@ final class ServerHandshake extends SimpleChannelInboundHandler<PeerFrame> {
       // Before the answer, and so before anything that the peer asks on this connection.
       fence.admit(certified, dispatcher);
       ctx.channel().closeFuture().addListener(closed -> fence.gone(certified, dispatcher));
+      service.connected(certified);
     }
     Frame hello = HelloRules.hello(first.getId(), setup.node(), role, setup.software());
     var unused = ctx.channel().writeAndFlush(PeerFrame.of(hello));

@@ -23,6 +23,7 @@ import java.util.Random;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
+import java.util.concurrent.CopyOnWriteArrayList;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
 import java.util.concurrent.TimeUnit;
@@ -181,6 +182,55 @@ class NettyPeerLinkTest {
     RecordedAnswers answers = call(link, Role.CONTROL, TestFrames.locate());
     await().until(() -> !answers.ends().isEmpty());
     assertThat(answers.ends()).containsExactly(RecordedAnswers.GOOD_END);
+  }
+
+  @Test
+  void aCallFindsThePeerThatWasJustHeardOf() throws Exception {
+    InetSocketAddress address = TestProxy.closedPort();
+    NettyPeerLink link = link(address);
+    link.start();
+    await().until(() -> link.problem().contains("Connection refused"));
+    service = (peer, role, request, responder) -> responder.answer(TestFrames.done(), null, true);
+    serve(address.getPort());
+    link.peerIsThere();
+    RecordedAnswers answers = call(link, Role.CONTROL, TestFrames.locate());
+    await().until(() -> !answers.ends().isEmpty());
+    assertThat(answers.ends()).containsExactly(RecordedAnswers.GOOD_END);
+  }
+
+  @Test
+  void whoIsHeardOfAndNotThereFailsTheCall() throws Exception {
+    NettyPeerLink link = link(TestProxy.closedPort());
+    link.start();
+    await().until(() -> link.problem().contains("Connection refused"));
+    link.peerIsThere();
+    RecordedAnswers answers = call(link, Role.CONTROL, TestFrames.locate());
+    await().until(() -> !answers.ends().isEmpty());
+    assertThat(answers.ends().get(0)).isInstanceOf(LinkDownException.class);
+  }
+
+  @Test
+  void theServiceLearnsOfAPeerBeforeItsRequests() {
+    List<String> order = new CopyOnWriteArrayList<>();
+    PeerService recording =
+        new PeerService() {
+          @Override
+          public void connected(String peer) {
+            order.add(peer);
+          }
+
+          @Override
+          public void handle(String peer, Role role, Frame request, Responder responder) {
+            order.add(role.toString());
+            responder.answer(TestFrames.done(), null, true);
+          }
+        };
+    PeerServer server = new PeerServer(setup("b", tlsB), "a"::equals, recording);
+    opened.add(() -> server.close().await(5, TimeUnit.SECONDS));
+    NettyPeerLink link = startedLink(listen(server, 0));
+    RecordedAnswers answers = call(link, Role.CONTROL, TestFrames.locate());
+    await().until(() -> !answers.ends().isEmpty());
+    assertThat(order).containsExactly("a", "CONTROL");
   }
 
   @Test

@@ -261,6 +261,7 @@ public final class SimNode {
     service =
         new PeerQuestions(
             life,
+            peers,
             attachChecks,
             probes,
             new PeerRequests(
