@@ -20,6 +20,7 @@ NEEDED = {
 }
 
 START_TIMEOUT = 20  # seconds
+END_TIMEOUT = 5  # seconds after its unmounting
 
 
 class SlowDisk:
@@ -61,10 +62,9 @@ class SlowDisk:
         wait_for(socket.exists, START_TIMEOUT, "nbdkit listens")
         file = self._folder / "disk"
         file.touch()
-        # Ended by its unmounting; by a signal only when that failed.
         fuse = self._serve("nbdfuse", file, f"nbd+unix:///?socket={socket}", end=False)
-        self._undo.append(fuse.wait)
-        self._undo.append(lambda: _run("fusermount3", "-u", file, check=False))
+        self._undo.append(lambda: _end(fuse))
+        self._undo.append(lambda: _run("fusermount3", "-u", "-z", file, check=False))
         wait_for(lambda: file.stat().st_size == self._size, START_TIMEOUT, "nbdfuse shows the disk")
         loop = _run("losetup", "--find", "--show", file)
         self._undo.append(lambda: _run("losetup", "--detach", loop, check=False))
@@ -79,6 +79,15 @@ class SlowDisk:
             self._undo.append(process.wait)
             self._undo.append(process.kill)
         return process
+
+
+def _end(fuse):
+    """By its unmounting; by force if that isn't enough: a host of a lab that was started meanwhile has all mounts too."""
+    try:
+        fuse.wait(END_TIMEOUT)
+    except subprocess.TimeoutExpired:
+        fuse.kill()
+        fuse.wait()
 
 
 def _forget(path, offset, length):
