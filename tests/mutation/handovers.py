@@ -55,6 +55,20 @@ HANDOVER = (
         "handover.OwnerHandoverTest",
     ),
     mutant(
+        "volume that went on before its release is released",
+        "handover/OwnerHandover.java",
+        "if (!quiet.lasts()) {",
+        "if (false) {",
+        "handover.OwnerHandoverTest",
+    ),
+    mutant(
+        "volume that went on before its takeover is taken over",
+        "handover/StandbyHandover.java",
+        "if (!quiet.lasts() || ",
+        "if (",
+        "handover.TakeoverAnswersTest",
+    ),
+    mutant(
         "two takeovers at a time",
         "handover/OwnerHandover.java",
         "if (busy.contains(volume)) {",

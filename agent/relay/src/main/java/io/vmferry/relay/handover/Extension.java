@@ -153,22 +153,27 @@ public final class Extension {
     // A standby that could not be asked may ask for the volume with its old size.
     handover.reserve(volume);
     var unused = result.whenComplete((nothing, error) -> handover.free(volume));
-    volume.quiesce(
+    Quiet quiet = new Quiet(List.of(volume));
+    quiet.whenReached(
         error -> {
           if (error != null) {
-            end(volume, null, error, result);
+            quiet.end();
+            result.completeExceptionally(cantExtend(volume, error));
           } else {
-            commit(volume, size, result);
+            commit(volume, size, quiet, result);
           }
         });
     return result;
   }
 
-  private void commit(Volume volume, long size, CompletableFuture<Void> result) {
+  private void commit(Volume volume, long size, Quiet quiet, CompletableFuture<Void> result) {
     volumes
         .commits()
         .<VolumeRecord>submit(
             () -> {
+              if (!quiet.lasts()) {
+                return null;
+              }
               VolumeRecord before = volume.record();
               VolumeRecord grown = before.grown(size);
               return () -> {
@@ -176,19 +181,22 @@ public final class Extension {
                 return grown;
               };
             },
-            (grown, error) -> end(volume, grown, error, result));
+            (grown, error) -> {
+              if (error != null) {
+                quiet.end();
+                result.completeExceptionally(cantExtend(volume, error));
+              } else if (grown == null) {
+                quiet.end();
+                result.completeExceptionally(refused(volume, "changed meanwhile; try again"));
+              } else {
+                volume.grow(grown);
+                result.complete(null);
+              }
+            });
   }
 
-  private static void end(
-      Volume volume, VolumeRecord grown, IOException error, CompletableFuture<Void> result) {
-    if (error != null) {
-      volume.resume();
-      result.completeExceptionally(
-          Volumes.storageProblem("volume " + volume.record().name() + " can't be extended", error));
-    } else {
-      volume.grow(grown);
-      result.complete(null);
-    }
+  private static ProblemException cantExtend(Volume volume, IOException error) {
+    return Volumes.storageProblem("volume " + volume.record().name() + " can't be extended", error);
   }
 
   private static ProblemException refused(Volume volume, String why) {

@@ -260,23 +260,26 @@ public final class OwnerHandover {
   }
 
   private void release(String peer, List<Wanted> wanted, List<Wanted> open, Responder responder) {
-    var unused =
-        Quiet.quiesce(open.stream().map(Wanted::volume).toList())
-            .whenComplete(
-                (done, error) -> {
-                  if (error != null) {
-                    failed(open, error, responder);
-                  } else {
-                    commit(peer, wanted, open, responder);
-                  }
-                });
+    Quiet quiet = new Quiet(open.stream().map(Wanted::volume).toList());
+    quiet.whenReached(
+        error -> {
+          if (error != null) {
+            failed(open, quiet, error, responder);
+          } else {
+            commit(peer, wanted, open, quiet, responder);
+          }
+        });
   }
 
-  private void commit(String peer, List<Wanted> wanted, List<Wanted> open, Responder responder) {
+  private void commit(
+      String peer, List<Wanted> wanted, List<Wanted> open, Quiet quiet, Responder responder) {
     volumes
         .commits()
         .<List<VolumeRecord>>submit(
             () -> {
+              if (!quiet.lasts()) {
+                return null;
+              }
               List<VolumeRecord> released = new ArrayList<>();
               for (Wanted each : open) {
                 VolumeRecord record = each.volume().record();
@@ -291,7 +294,11 @@ public final class OwnerHandover {
             },
             (released, error) -> {
               if (error != null) {
-                failed(open, error, responder);
+                failed(open, quiet, error, responder);
+                return;
+              }
+              if (released == null) {
+                changed(open, quiet, responder);
                 return;
               }
               for (int i = 0; i < open.size(); i++) {
@@ -304,18 +311,33 @@ public final class OwnerHandover {
   }
 
   /** The guest isn't here any more, so nothing is lost by staying owner and being asked again. */
-  private void failed(List<Wanted> open, Throwable error, Responder responder) {
+  private void failed(List<Wanted> open, Quiet quiet, Throwable error, Responder responder) {
     for (Wanted each : open) {
       VolumeRecord record = each.volume().record();
       VolumeLog.about(log.atError(), record)
           .log("volume {}: takeover refused: {}", record.name(), error.getMessage());
       busy.remove(each.volume());
-      each.volume().resume();
     }
+    quiet.end();
     refuse(
         responder,
         new PeerRefusal(
             Refused.Code.FAILED, "the owner can't release the volume: " + error.getMessage()));
+  }
+
+  /**
+   * One of them went on, or became something else, before the change of the records had its turn.
+   */
+  private void changed(List<Wanted> open, Quiet quiet, Responder responder) {
+    open.forEach(each -> busy.remove(each.volume()));
+    quiet.end();
+    refuse(
+        responder,
+        new PeerRefusal(
+            Refused.Code.BUSY,
+            "volume "
+                + open.get(0).volume().record().name()
+                + " or another one of its domain changed during the takeover; ask again"));
   }
 
   private static void refuse(Responder responder, Throwable error) {

@@ -2,22 +2,59 @@
 package io.vmferry.relay.handover;
 
 import io.vmferry.relay.volume.Volume;
+import java.io.IOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
+import java.util.function.Consumer;
 
-/** Brings several volumes to rest together, at either end of a takeover. Loop only. */
+/**
+ * Volumes brought to rest together, at either end of a takeover: their data I/O is stopped and
+ * their content durable. Loop only.
+ *
+ * <p>Something else may set one of them going meanwhile, such as a guest that starts and attaches a
+ * standby anew. So whoever wants to rely on the rest asks {@link #lasts} when the change of records
+ * has its turn; nothing else can begin from there to the change's end.
+ */
 final class Quiet {
-  private Quiet() {}
+  /** A volume, and which of its arrangements was stopped. */
+  private record Resting(Volume volume, long arrangement) {
+    boolean lasts() {
+      return volume.arrangement() == arrangement;
+    }
+  }
+
+  private final List<Resting> volumes = new ArrayList<>();
+  private final CompletableFuture<Void> reached;
+
+  /** Begins to bring them to rest. */
+  Quiet(List<Volume> volumes) {
+    List<CompletableFuture<Void>> all = new ArrayList<>();
+    for (Volume volume : volumes) {
+      this.volumes.add(new Resting(volume, volume.arrangement()));
+      all.add(quiesce(volume));
+    }
+    reached = CompletableFuture.allOf(all.toArray(CompletableFuture[]::new));
+  }
 
   /**
-   * Stops the data I/O of all these volumes.
-   *
-   * @return completed when the content of all is durable; fails if one's could not be made so. In
-   *     both cases each waits for {@link Volume#resume} or its new state.
+   * When all rest: {@code then}, with null if their content is durable. If one's could not be made
+   * so, with the reason. In both cases each waits for {@link #end} or its new state.
    */
-  static CompletableFuture<Void> quiesce(List<Volume> volumes) {
-    return CompletableFuture.allOf(
-        volumes.stream().map(Quiet::quiesce).toArray(CompletableFuture[]::new));
+  void whenReached(Consumer<IOException> then) {
+    var unused =
+        reached.whenComplete(
+            (done, error) -> then.accept(error == null ? null : (IOException) error.getCause()));
+  }
+
+  /** Whether all have rested ever since. */
+  boolean lasts() {
+    return volumes.stream().allMatch(Resting::lasts);
+  }
+
+  /** Lets those go on that still rest. */
+  void end() {
+    volumes.stream().filter(Resting::lasts).forEach(each -> each.volume().resume());
   }
 
   private static CompletableFuture<Void> quiesce(Volume volume) {

@@ -282,20 +282,19 @@ public final class StandbyHandover {
    * Stores of an earlier fetch mode end first: they would note blocks in the new epoch's journal.
    */
   private void quiesce(List<Volume> group, String origin, List<Granted> granted) {
-    var unused =
-        Quiet.quiesce(group)
-            .whenComplete(
-                (done, error) -> {
-                  if (error == null) {
-                    commit(group, origin, granted);
-                  } else {
-                    notDurable(group, error);
-                  }
-                });
+    Quiet quiet = new Quiet(group);
+    quiet.whenReached(
+        error -> {
+          if (error == null) {
+            commit(group, origin, granted, quiet);
+          } else {
+            notDurable(group, quiet, error);
+          }
+        });
   }
 
-  private void notDurable(List<Volume> group, Throwable error) {
-    group.forEach(Volume::resume);
+  private void notDurable(List<Volume> group, Quiet quiet, Throwable error) {
+    quiet.end();
     again(group, RETRY_LATER, "the takeover can't be made durable: " + message(error));
   }
 
@@ -307,13 +306,13 @@ public final class StandbyHandover {
         && volume.record().epoch().next(peers.self()).equals(granted.epoch());
   }
 
-  private void commit(List<Volume> group, String origin, List<Granted> granted) {
+  private void commit(List<Volume> group, String origin, List<Granted> granted, Quiet quiet) {
     long grantedAt = volumes.shared().loop().nanoTime();
     volumes
         .commits()
         .submit(
             () -> {
-              if (!granted.stream().allMatch(this::stillHere)) {
+              if (!quiet.lasts() || !granted.stream().allMatch(this::stillHere)) {
                 return null;
               }
               // What is held is read here, on the loop, at this change's turn.
@@ -323,9 +322,9 @@ public final class StandbyHandover {
             },
             (prepared, error) -> {
               if (error != null) {
-                notDurable(group, error);
+                notDurable(group, quiet, error);
               } else if (prepared == null) {
-                group.forEach(Volume::resume);
+                quiet.end();
                 again(group, RETRY_SOON, "the volume changed during the takeover");
               } else {
                 prepared.forEach(each -> apply(each, origin));

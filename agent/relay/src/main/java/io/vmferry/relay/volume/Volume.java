@@ -120,6 +120,7 @@ public final class Volume implements NbdExport {
   private PreCopyMode preCopyMode;
   private LocalIo localIo;
   private FetchCounters counters;
+  private long arrangements;
   private boolean parked;
   private Loop.Timer forceTimer;
   private String lastOrigin;
@@ -365,6 +366,14 @@ public final class Volume implements NbdExport {
     inFlight.whenIdle(() -> durability.force(done));
   }
 
+  /**
+   * Another number each time the volume goes on, or becomes something else. As long as it is that
+   * of {@link #quiesce}, the volume has rested since.
+   */
+  public long arrangement() {
+    return arrangements;
+  }
+
   /** The handover didn't happen: goes on as before. */
   public void resume() {
     arrange();
@@ -544,6 +553,7 @@ public final class Volume implements NbdExport {
 
   /** Builds what the present state works with, then looks at everything that waited. */
   private void arrange() {
+    arrangements++;
     parked = false;
     localIo = null;
     if (counters == null) {

@@ -189,6 +189,15 @@ final class OwnerHandoverTest {
     assertThat(second.only().getRefused().getCode()).isEqualTo(Refused.Code.BUSY);
   }
 
+  /** What a guest writes from then on would be in no stale map, and durable nowhere. */
+  @Test
+  void refusesIfTheVolumeGoesOnBeforeItIsReleased() {
+    nodes.a.volumes().commits().submit(() -> () -> null, (done, error) -> volume.resume());
+    refused(takeover(), Refused.Code.BUSY);
+    stillServes();
+    assertThat(nodes.ask(nodes.a, "b", takeover()).only().hasTakenOver()).isTrue();
+  }
+
   @Test
   void releasesAllOrNone() {
     Volume other = nodes.create(nodes.a, "other");

@@ -132,6 +132,22 @@ final class TakeoverAnswersTest {
     run();
   }
 
+  /** As when a guest starts here and attaches its volumes while a takeover is under way. */
+  @Test
+  void aVolumeThatIsAttachedAnewMeanwhileIsAskedForAgain() {
+    Volume volume = volumes.byUuid(ONE);
+    var unused =
+        new StandbyRecords(volumes)
+            .change(volume, () -> volume.record().reattached(new Epoch(1, "a"), DOMAIN));
+    answer(maps(map(), map()), good(ONE), good(TWO));
+    assertThat(volume.record().state()).isEqualTo(VolumeState.STANDBY);
+
+    time.run(Duration.ofMillis(200));
+    answer(maps(map(), map()), good(ONE), good(TWO));
+    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
+    assertThat(volumes.byUuid(TWO).record().state()).isEqualTo(VolumeState.FETCHING);
+  }
+
   /** Nobody owns anything here; after a second the same is asked again, and a good answer works. */
   private void nothingCounts(String trouble) {
     for (UUID uuid : List.of(ONE, TWO)) {
