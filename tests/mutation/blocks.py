@@ -330,6 +330,13 @@ PRE_COPY = (
         "volume.PreCopyTest",
     ),
     mutant(
+        "standby reads before it knows all holes",
+        "volume/PreCopy.java",
+        "    while (!stopped && copying && holesKnown && !waitsForLane) {\n",
+        "    while (!stopped && copying && !waitsForLane) {\n",
+        "volume.PreCopyTest",
+    ),
+    mutant(
         "standby keeps a block that is stale at the owner",
         "volume/PreCopy.java",
         "          held.forget(from, to);\n",

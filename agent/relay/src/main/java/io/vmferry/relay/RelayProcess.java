@@ -26,6 +26,7 @@ import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.disk.DiskStorage;
 import io.vmferry.relay.disk.StateLock;
+import io.vmferry.relay.exec.BriefPolling;
 import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.exec.NettyLoop;
 import io.vmferry.relay.handover.AttachChecks;
@@ -103,7 +104,7 @@ public final class RelayProcess implements AutoCloseable {
 
   private static final String LEAK_DETECTION = "io.netty.leakDetection.level";
 
-  private final EventLoopGroup dataLoops = loops(1, "data");
+  private final EventLoopGroup dataLoops = dataLoop();
   private final EventLoopGroup peerLoops = loops(1, "peer");
   private final ExecutorService disk =
       Executors.newFixedThreadPool(DISK_THREADS, new DefaultThreadFactory("disk", true));
@@ -374,6 +375,15 @@ public final class RelayProcess implements AutoCloseable {
   private static EventLoopGroup loops(int threads, String name) {
     return new MultiThreadIoEventLoopGroup(
         threads, new DefaultThreadFactory(name), EpollIoHandler.newFactory());
+  }
+
+  /** The one loop that guests wait for. */
+  private static EventLoopGroup dataLoop() {
+    int anyNumberOfEvents = 0;
+    return new MultiThreadIoEventLoopGroup(
+        1,
+        new DefaultThreadFactory("data"),
+        EpollIoHandler.newFactory(anyNumberOfEvents, () -> new BriefPolling(System::nanoTime)));
   }
 
   private void onLoop(Runnable task) {

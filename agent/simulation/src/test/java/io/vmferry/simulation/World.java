@@ -3,6 +3,7 @@ package io.vmferry.simulation;
 
 import io.vmferry.api.VolumeState;
 import io.vmferry.config.Config;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.coordinator.hypervisor.DomainState;
 import io.vmferry.relay.sim.VirtualTime;
 import io.vmferry.relay.volume.VolumeRecord;
@@ -85,6 +86,8 @@ final class World {
       long cap = size / (10 + random.nextInt(MAX_COPY_SECONDS));
       hosts().forEach(host -> host.relay().capCopy(cap));
     }
+    PreCopyMode[] modes = PreCopyMode.values();
+    hosts().forEach(host -> host.relay().preCopy(modes[random.nextInt(modes.length)]));
   }
 
   Random random() {

@@ -302,7 +302,10 @@ final class PreCopy {
   }
 
   private void copy() {
-    while (!stopped && copying && !waitsForLane) {
+    // Not before all holes are known: one that comes beside a read of it would be held, as what it
+    // was
+    // when it was sent, and the newer answer dropped.
+    while (!stopped && copying && holesKnown && !waitsForLane) {
       CopyOrder.Piece next = order.next(this::nextToCopy);
       if (next == null) {
         if (quiet()) {

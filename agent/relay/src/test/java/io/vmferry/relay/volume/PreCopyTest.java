@@ -118,6 +118,22 @@ final class PreCopyTest {
     assertThat(owner.preCopyCalls()).as("once").isEmpty();
   }
 
+  /** A hole of the second answer could else be stored beside a read of what was written there. */
+  @Test
+  void nothingIsReadUntilTheLastHoleIsKnown() {
+    volume.preCopy(PreCopyMode.HOT_LAST);
+    answerBegin(77, HeapBlockMap.allSet(BLOCKS));
+    FakeLink.Call first = owner.holesCall();
+    first.holes(SIZE / 2, 0L, 100L * BLOCK);
+    first.end();
+    fixture.run(Duration.ofMillis(100));
+    assertThat(present()).as("the first holes are here").isEqualTo(100 * BLOCK);
+    assertThat(reads()).isEmpty();
+    answerHoles();
+    fixture.run();
+    assertThat(reads()).isNotEmpty();
+  }
+
   @Test
   void whatIsHereIsNoCopyBeforeTheTakeover() {
     beginAnew(PreCopyMode.HOT_LAST);
