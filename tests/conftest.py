@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
 
-# With `-n 2` two processes run tests, and each has its own lab. To be set before anything of the lab is imported.
+# With `-n 3` three processes run tests, and each has its own lab. To be set before anything of the lab is imported.
 WORKER = os.environ.get("PYTEST_XDIST_WORKER")
 if WORKER:
     os.environ["VMFERRY_LAB_DIR"] = f"/var/tmp/vmferry-lab-{WORKER}"
@@ -23,6 +23,10 @@ from lab.timeline import folder_of  # noqa: E402
 
 SHOWN_LINES = 80  # of the timeline, for a failed test
 
+# The files that take longest (seven minutes to two), to be begun first: else the last worker has one of them when all
+# others are done.
+LONG = ["test_rollback", "test_packages", "test_migration", "test_faults", "test_outages", "test_readme", "test_power_loss"]
+
 
 def pytest_addoption(parser):
     parser.addoption("--partitions", choices=["sample", "whole"], default="sample", help="which partition cases to run")
@@ -31,6 +35,10 @@ def pytest_addoption(parser):
 
 def pytest_configure(config):
     config.addinivalue_line("markers", "alone: measures, or looks at the whole machine; not beside other tests")
+
+
+def pytest_collection_modifyitems(items):
+    items.sort(key=lambda item: LONG.index(item.path.stem) if item.path.stem in LONG else len(LONG))
 
 
 @pytest.fixture
