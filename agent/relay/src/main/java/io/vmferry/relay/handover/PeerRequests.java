@@ -173,7 +173,7 @@ public final class PeerRequests implements PeerService {
           "node " + peers.self() + " completes its takeover of " + record.name() + "; ask again");
     }
     if (volume.isForked()) {
-      throw new PeerRefusal(Refused.Code.FAILED, volume.forkSentence());
+      throw new PeerRefusal(Refused.Code.FAILED, volume.record().forkSentence());
     }
     if (!volume.isOwner()) {
       throw new PeerRefusal(
@@ -187,9 +187,9 @@ public final class PeerRequests implements PeerService {
     }
     boolean current =
         request.hasEpoch() && WireIds.epoch(request.getEpoch()).equals(record.epoch());
-    if (!current && !volume.isPreCopying(peer, request.getPreCopy())) {
+    if (!current && !volume.replicas().isPreCopying(peer, request.getPreCopy())) {
       // Whatever it has is from another epoch: all of it is stale.
-      volume.forgetReplica(peer);
+      volume.replicas().remove(peer);
     }
     VolumeLog.about(log.atInfo(), record, peer)
         .log("volume {}: node {} attached a standby", record.name(), peer);
@@ -224,7 +224,7 @@ public final class PeerRequests implements PeerService {
       done(responder);
       return;
     }
-    volume.forgetReplica(peer);
+    volume.replicas().remove(peer);
     volumes.note(volume, record -> record.withoutReplica(peer), (record, error) -> done(responder));
   }
 
@@ -319,10 +319,10 @@ public final class PeerRequests implements PeerService {
     }
     if (session != 0) {
       // Before the content is looked at, so that a write that comes in between is not missed.
-      volume.sendInPreCopy(peer, offset, length);
+      volume.peerReads().sendInPreCopy(peer, offset, length);
     }
     ByteBuf buffer = ByteBufAllocator.DEFAULT.directBuffer((int) length, (int) length);
-    volume.readForPeer(
+    volume.peerReads().read(
         offset,
         (int) length,
         buffer,
@@ -353,7 +353,7 @@ public final class PeerRequests implements PeerService {
   private static void checkMayRead(String peer, Volume volume, Epoch epoch) {
     VolumeRecord record = volume.record();
     if (volume.isForked()) {
-      throw new PeerRefusal(Refused.Code.FAILED, volume.forkSentence());
+      throw new PeerRefusal(Refused.Code.FAILED, volume.record().forkSentence());
     }
     boolean may =
         epoch == null
@@ -375,7 +375,7 @@ public final class PeerRequests implements PeerService {
 
   /** Content that may change, for a standby of which this node knows what of it is stale. */
   private static void checkMayPreCopy(String peer, Volume volume, long session) {
-    if (!volume.isPreCopying(peer, session)) {
+    if (!volume.isOwner() || !volume.replicas().isPreCopying(peer, session)) {
       throw new PeerRefusal(
           Refused.Code.WRONG_EPOCH,
           "volume "
@@ -406,9 +406,12 @@ public final class PeerRequests implements PeerService {
             refuse(responder, refusal);
             return;
           }
-          long session = volume.beginPreCopyFor(peer, request.getContinues());
+          long session =
+              volume
+                  .replicas()
+                  .beginPreCopy(peer, request.getContinues(), volume.grid().blocks());
           ByteBuf stale = ByteBufAllocator.DEFAULT.buffer();
-          StaleMapCodec.encode(volume.staleFor(peer), stale);
+          StaleMapCodec.encode(volume.replicas().stale(peer), stale);
           responder.answer(
               Frame.newBuilder().setPreCopying(PreCopying.newBuilder().setSession(session)),
               stale,
@@ -453,7 +456,7 @@ public final class PeerRequests implements PeerService {
     long size = volume.record().size();
     long start = request.getOffset();
     checkRange(volume, start, 0);
-    BlockFile file = volume.fileForHoles();
+    BlockFile file = volume.peerReads().fileForHoles();
     if (file == null || start == size) {
       // While blocks are missing here, a hole in the file says nothing.
       HoleList nothing = HoleList.newBuilder().setNextOffset(size).build();
@@ -464,7 +467,7 @@ public final class PeerRequests implements PeerService {
     HoleList.Builder list = HoleList.newBuilder().setNextOffset(start);
     long length = Math.min(HOLE_SCAN, size - start);
     if (session != 0) {
-      volume.sendInPreCopy(peer, start, length);
+      volume.peerReads().sendInPreCopy(peer, start, length);
     }
     file.extents(
         start,
@@ -493,7 +496,7 @@ public final class PeerRequests implements PeerService {
       checkMayPreCopy(peer, volume, request.getPreCopy());
     }
     ByteBuf encoded = ByteBufAllocator.DEFAULT.buffer();
-    HeatCodec.encode(volume.heat().ranks(), encoded);
+    HeatCodec.encode(volume.peerReads().heat(), encoded);
     responder.answer(Frame.newBuilder().setHeatMap(HeatMap.getDefaultInstance()), encoded, true);
   }
 

@@ -14,7 +14,6 @@ import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.HeapBlockMap;
 import io.vmferry.relay.peer.LinkDownException;
 import io.vmferry.relay.peer.wire.Role;
-import io.vmferry.relay.store.BlockFile;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -41,15 +40,6 @@ final class FetchedVolume {
   /** Blocks per request of a read-ahead: the first ones are here before the last ones are sent. */
   private static final long AHEAD_READ = (64 << 10) / BlockGrid.BLOCK;
 
-  /** What the fetching needs from its volume. */
-  interface Host {
-    /** Blocks became held. */
-    void held();
-
-    /** The data file is broken: nothing more can be stored. */
-    void broken(IOException error);
-  }
-
   /** Who needs missing blocks. One of both is run, once. */
   interface Waiting {
     /** All of them are held, or the volume changed state: look again. */
@@ -65,6 +55,7 @@ final class FetchedVolume {
     }
   }
 
+  private final LocalReplica replica;
   private final BlockGrid grid;
   private final HeldBlocks held;
   private final InFlight inFlight;
@@ -72,7 +63,7 @@ final class FetchedVolume {
   private final BulkLane lane;
   private final FetchCounters counters;
   private final Loop loop;
-  private final Host host;
+  private final Runnable newlyHeld;
 
   private final List<Waiter> waiters = new ArrayList<>();
 
@@ -101,28 +92,31 @@ final class FetchedVolume {
   private boolean waitsForLane;
   private String trouble;
 
+  /**
+   * For one replica while it lacks blocks.
+   *
+   * @param newlyHeld runs whenever blocks became held that came from the origin
+   */
   FetchedVolume(
-      BlockGrid grid,
-      BlockFile file,
-      HeldBlocks held,
-      InFlight inFlight,
+      LocalReplica replica,
       BlockSource origin,
       BulkLane lane,
       FetchCounters counters,
       Loop loop,
-      Host host) {
-    this.grid = grid;
-    this.held = held;
-    this.inFlight = inFlight;
+      Runnable newlyHeld) {
+    this.replica = replica;
+    this.grid = replica.grid();
+    this.held = replica.held();
+    this.inFlight = replica.inFlight();
     this.origin = origin;
     this.lane = lane;
     this.counters = counters;
     this.loop = loop;
-    this.host = host;
-    this.arrivals = new Arrivals(grid, file, held, inFlight);
+    this.newlyHeld = newlyHeld;
+    this.arrivals = new Arrivals(replica);
     this.order = new CopyOrder(grid.blocks());
     this.readAhead = new ReadAhead(grid.blocks());
-    this.through = new ReadThrough(grid, file, held, inFlight, origin, counters, this::ended);
+    this.through = new ReadThrough(replica, origin, counters, this::ended);
     this.onDemand = HeapBlockMap.allClear(grid.blocks());
     this.inBackground = HeapBlockMap.allClear(grid.blocks());
   }
@@ -472,11 +466,11 @@ final class FetchedVolume {
         trouble = null;
       }
       wake();
-      host.held();
+      newlyHeld.run();
     } else if (DiskTrouble.of(error) == DiskTrouble.FULL) {
       noSpace(from, to, error);
     } else {
-      host.broken(error);
+      replica.broken(error);
     }
   }
 

@@ -52,12 +52,7 @@ final class PreCopy {
   /** A guest that writes faster than the link would be copied for ever. */
   static final int PASSES = 5;
 
-  /** The standby. */
-  interface Host {
-    /** The data file is broken. */
-    void broken(IOException error);
-  }
-
+  private final LocalReplica replica;
   private final VolumeRecord record;
   private final BlockGrid grid;
   private final HeldBlocks held;
@@ -67,7 +62,6 @@ final class PreCopy {
   private final BulkLane lane;
   private final PreCopyMode mode;
   private final Loop loop;
-  private final Host host;
 
   /** Asked for and not all here. */
   private final BlockMap asked;
@@ -97,27 +91,17 @@ final class PreCopy {
    * @param owner reads the volume there
    * @param mode not {@link PreCopyMode#NONE}
    */
-  PreCopy(
-      VolumeRecord record,
-      BlockGrid grid,
-      HeldBlocks held,
-      InFlight inFlight,
-      Arrivals arrivals,
-      Origin owner,
-      BulkLane lane,
-      PreCopyMode mode,
-      Loop loop,
-      Host host) {
-    this.record = record;
-    this.grid = grid;
-    this.held = held;
-    this.inFlight = inFlight;
-    this.arrivals = arrivals;
+  PreCopy(LocalReplica replica, Origin owner, BulkLane lane, PreCopyMode mode, Loop loop) {
+    this.replica = replica;
+    this.record = replica.record();
+    this.grid = replica.grid();
+    this.held = replica.held();
+    this.inFlight = replica.inFlight();
+    this.arrivals = new Arrivals(replica);
     this.owner = owner;
     this.lane = lane;
     this.mode = mode;
     this.loop = loop;
-    this.host = host;
     this.order = new CopyOrder(grid.blocks());
     this.asked = HeapBlockMap.allClear(grid.blocks());
     this.written = HeapBlockMap.allClear(grid.blocks());
@@ -411,7 +395,7 @@ final class PreCopy {
       copying = false;
       givenUp = true;
     } else {
-      host.broken(error);
+      replica.broken(error);
     }
   }
 }

@@ -257,7 +257,7 @@ public record VolumeRecord(
   }
 
   /** What a fork is and how to end it, for whoever meets it (FORKED only). */
-  String forkSentence() {
+  public String forkSentence() {
     String self = epoch.owner();
     return "volume "
         + name

@@ -53,7 +53,7 @@ final class VolumeFixture {
     volumes =
         new Volumes(
             "b",
-            new Volume.Shared(
+            new VolumeEnvironment(
                 loop,
                 tasks,
                 storage,
