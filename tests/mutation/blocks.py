@@ -253,7 +253,7 @@ STALE_MAPS = (
     ),
     mutant(
         "stale map is kept for a replica of another epoch",
-        "handover/PeerRequests.java",
+        "handover/ReplicaRequests.java",
         "    if (!current && !volume.replicas().isPreCopying(peer, request.getPreCopy())) {\n",
         "    if (false) {\n",
         "handover.PeerRequestsTest",
@@ -294,13 +294,13 @@ PRE_COPY = (
     ),
     mutant_of_two(
         "block counts as sent to the standby when its content was read",
-        "handover/PeerRequests.java",
+        "handover/ContentRequests.java",
         (
             ("      volume.peerReads().sendInPreCopy(peer, offset, length);\n", ""),
             (
-                "          if (error != null) {\n            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));\n",
+                "          if (error != null) {\n            PeerAnswers.failed(responder, error);\n",
                 "          if (session != 0) {\n            volume.peerReads().sendInPreCopy(peer, offset, length);\n          }\n"
-                "          if (error != null) {\n            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));\n",
+                "          if (error != null) {\n            PeerAnswers.failed(responder, error);\n",
             ),
         ),
         "handover.PreCopyHandoverTest",

@@ -116,14 +116,14 @@ HANDOVER = (
     ),
     mutant(
         "peer reads a replica of another epoch",
-        "handover/PeerRequests.java",
+        "handover/ContentRules.java",
         ": !volume.isOwner() && record.epoch().equals(epoch);",
         ": !volume.isOwner();",
         "handover.PeerRequestsTest",
     ),
     mutant(
         "completion of another epoch is believed",
-        "handover/PeerRequests.java",
+        "handover/ReplicaRequests.java",
         "return replica && record.epoch().equals(epoch) && epoch.owner().equals(peer);",
         "return replica;",
         "handover.PeerRequestsTest",
@@ -168,7 +168,7 @@ BY_NAME = (
     ),
     mutant(
         "standby is attached while the volume grows",
-        "handover/PeerRequests.java",
+        "handover/ReplicaRequests.java",
         "    if (extension.isGrowing(volume)) {\n",
         "    if (false) {\n",
         "handover.VolumesByNameTest",

@@ -323,14 +323,11 @@ public final class OwnerHandover {
     while (cause.getCause() != null && !(cause instanceof PeerRefusal)) {
       cause = cause.getCause();
     }
-    Refused refused =
-        cause instanceof PeerRefusal refusal
-            ? refusal.toWire()
-            : Refused.newBuilder()
-                .setCode(Refused.Code.FAILED)
-                .setMessage(String.valueOf(cause.getMessage()))
-                .build();
-    responder.answer(Frame.newBuilder().setRefused(refused), null, true);
+    if (cause instanceof PeerRefusal refusal) {
+      PeerAnswers.refuse(responder, refusal);
+    } else {
+      PeerAnswers.failed(responder, String.valueOf(cause.getMessage()));
+    }
   }
 
   /**

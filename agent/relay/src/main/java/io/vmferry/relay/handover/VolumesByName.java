@@ -201,7 +201,7 @@ public final class VolumesByName {
       throw new ProblemException(Problem.Code.REFUSED, here.record().forkSentence());
     }
     if (here != null) {
-      found.add(new Found(peers.self(), PeerRequests.describe(here)));
+      found.add(new Found(peers.self(), ReplicaRequests.describe(here)));
     }
     return new Replicas(name, found, answers.unreachable());
   }
