@@ -298,9 +298,9 @@ PRE_COPY = (
         (
             ("      volume.peerReads().sendInPreCopy(peer, offset, length);\n", ""),
             (
-                "          if (error != null) {\n            PeerAnswers.failed(responder, error);\n",
-                "          if (session != 0) {\n            volume.peerReads().sendInPreCopy(peer, offset, length);\n          }\n"
-                "          if (error != null) {\n            PeerAnswers.failed(responder, error);\n",
+                "              if (error != null) {\n",
+                "              if (session != 0) {\n                volume.peerReads().sendInPreCopy(peer, offset, length);\n              }\n"
+                "              if (error != null) {\n",
             ),
         ),
         "handover.PreCopyHandoverTest",
