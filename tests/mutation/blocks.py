@@ -101,17 +101,8 @@ ORDER_OF_BITS = (
     mutant(
         "volume is complete before its blocks are durable",
         "volume/Completion.java",
-        """    host.force(
-        error -> {
-          if (error != null) {
-            underWay = false;
-            later(error);
-            return;
-          }
-          shared.commits().<VolumeRecord>submit(this::plan, this::committed);
-        });
-""",
-        "    shared.commits().<VolumeRecord>submit(this::plan, this::committed);\n",
+        "    replica.durability().force(this::forced);\n",
+        "    forced(null);\n",
         MATRIX,
     ),
     mutant(
@@ -214,8 +205,8 @@ ORDER_OF_WRITES = (
     mutant(
         "request of a dead connection is carried out",
         "volume/Volume.java",
-        "    if (!request.alive()) {\n      request.drop();\n    } else if (failure != null) {",
-        "    if (failure != null) {",
+        "    if (!request.alive()) {\n      request.drop();\n    } else if (failure() != null) {",
+        "    if (failure() != null) {",
         "volume.LocalIoTest",
     ),
 )
@@ -257,13 +248,13 @@ STALE_MAPS = (
         "stale map of the former owner is missing after a takeover",
         "volume/Volume.java",
         "    replicas.put(origin, originStale);\n",
-        "    originStale.close();\n    replicas.put(origin, io.vmferry.relay.map.HeapBlockMap.allClear(grid.blocks()));\n",
+        "    originStale.close();\n    replicas.put(origin, io.vmferry.relay.map.HeapBlockMap.allClear(grid().blocks()));\n",
         SIMULATION,
     ),
     mutant(
         "stale map is kept for a replica of another epoch",
-        "handover/PeerRequests.java",
-        "    if (!current && !volume.isPreCopying(peer, request.getPreCopy())) {\n",
+        "handover/ReplicaRequests.java",
+        "    if (!current && !volume.replicas().isPreCopying(peer, request.getPreCopy())) {\n",
         "    if (false) {\n",
         "handover.PeerRequestsTest",
     ),
@@ -303,13 +294,13 @@ PRE_COPY = (
     ),
     mutant_of_two(
         "block counts as sent to the standby when its content was read",
-        "handover/PeerRequests.java",
+        "handover/ContentRequests.java",
         (
-            ("      volume.sendInPreCopy(peer, offset, length);\n", ""),
+            ("      volume.peerReads().sendInPreCopy(peer, offset, length);\n", ""),
             (
-                "          if (error != null) {\n            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));\n",
-                "          if (session != 0) {\n            volume.sendInPreCopy(peer, offset, length);\n          }\n"
-                "          if (error != null) {\n            refuse(responder, new PeerRefusal(Refused.Code.FAILED, error));\n",
+                "              if (error != null) {\n",
+                "              if (session != 0) {\n                volume.peerReads().sendInPreCopy(peer, offset, length);\n              }\n"
+                "              if (error != null) {\n",
             ),
         ),
         "handover.PreCopyHandoverTest",
@@ -332,7 +323,7 @@ PRE_COPY = (
     mutant(
         "standby reads before it knows all holes",
         "volume/PreCopy.java",
-        "    while (!stopped && copying && holesKnown && !waitsForLane) {\n",
+        "    while (!stopped && copying && holes.isOver() && !waitsForLane) {\n",
         "    while (!stopped && copying && !waitsForLane) {\n",
         "volume.PreCopyTest",
     ),
@@ -345,18 +336,18 @@ PRE_COPY = (
     ),
     mutant(
         "standby that has copied everything counts as complete",
-        "volume/Volume.java",
-        "    if (record.held() == VolumeRecord.Held.JOURNAL) {\n      completion.look();",
-        "    if (true) {\n      completion.look();",
+        "volume/Completion.java",
+        "    return replica.record().held() == VolumeRecord.Held.JOURNAL\n        && !replica",
+        "    return !replica",
         "volume.PreCopyTest",
         "handover.PreCopyHandoverTest",
         SIMULATION,
     ),
     mutant(
         "standby gives other nodes what it has copied",
-        "volume/Volume.java",
-        "    } else if (record.held() != VolumeRecord.Held.NONE && held.has(from, to)) {\n",
-        "    } else if (held.has(from, to)) {\n",
+        "volume/PeerReads.java",
+        "    } else if (record.held() != VolumeRecord.Held.NONE && replica.held().has(from, to)) {\n",
+        "    } else if (replica.held().has(from, to)) {\n",
         "volume.PreCopyTest",
     ),
 )

@@ -54,6 +54,7 @@ import io.vmferry.relay.source.NbdSources;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.ProcessTable;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeEnvironment;
 import io.vmferry.relay.volume.VolumeStorage;
 import io.vmferry.relay.volume.Volumes;
 import java.io.IOException;
@@ -168,7 +169,7 @@ public final class RelayProcess implements AutoCloseable {
     volumes =
         new Volumes(
             config.node(),
-            new Volume.Shared(
+            new VolumeEnvironment(
                 loop,
                 tasks,
                 storage,

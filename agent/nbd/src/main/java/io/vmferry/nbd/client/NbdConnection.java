@@ -2,13 +2,10 @@
 package io.vmferry.nbd.client;
 
 import static io.vmferry.nbd.NbdProtocol.CHUNK_HEADER_BYTES;
-import static io.vmferry.nbd.NbdProtocol.CMD_BLOCK_STATUS;
 import static io.vmferry.nbd.NbdProtocol.CMD_DISC;
-import static io.vmferry.nbd.NbdProtocol.CMD_READ;
 import static io.vmferry.nbd.NbdProtocol.REPLY_FLAG_DONE;
 import static io.vmferry.nbd.NbdProtocol.REPLY_TYPE_BLOCK_STATUS;
 import static io.vmferry.nbd.NbdProtocol.REPLY_TYPE_ERROR_BIT;
-import static io.vmferry.nbd.NbdProtocol.REPLY_TYPE_ERROR_OFFSET;
 import static io.vmferry.nbd.NbdProtocol.REPLY_TYPE_NONE;
 import static io.vmferry.nbd.NbdProtocol.REPLY_TYPE_OFFSET_DATA;
 import static io.vmferry.nbd.NbdProtocol.REPLY_TYPE_OFFSET_HOLE;
@@ -16,10 +13,7 @@ import static io.vmferry.nbd.NbdProtocol.REQUEST_HEADER_BYTES;
 import static io.vmferry.nbd.NbdProtocol.REQUEST_MAGIC;
 import static io.vmferry.nbd.NbdProtocol.SIMPLE_REPLY_BYTES;
 import static io.vmferry.nbd.NbdProtocol.SIMPLE_REPLY_MAGIC;
-import static io.vmferry.nbd.NbdProtocol.STATE_HOLE;
-import static io.vmferry.nbd.NbdProtocol.STATE_ZERO;
 import static io.vmferry.nbd.NbdProtocol.STRUCTURED_REPLY_MAGIC;
-import static io.vmferry.nbd.NbdProtocol.commandName;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.ChannelFutureListener;
@@ -27,7 +21,6 @@ import io.netty.channel.ChannelHandlerContext;
 import io.netty.handler.codec.ByteToMessageDecoder;
 import io.netty.handler.codec.DecoderException;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
@@ -48,9 +41,6 @@ public final class NbdConnection extends ByteToMessageDecoder {
 
   /** Most bytes of a chunk that isn't data: extents of one answer, or an error's text. */
   private static final int MAX_SMALL_CHUNK = 4 + 8 * (1 << 20);
-
-  private static final int EXTENT_BYTES = 8;
-  private static final int MAX_TEXT = 4096;
 
   /** How a request ends: with exactly one of its methods. */
   public interface Answer {
@@ -79,15 +69,16 @@ public final class NbdConnection extends ByteToMessageDecoder {
   }
 
   private final ServerExport export;
-  private final Map<Long, Request> requests = new HashMap<>();
+  private final Map<Long, PendingRequest> requests = new HashMap<>();
   private Consumer<String> whenClosed = why -> {};
   private ChannelHandlerContext ctx;
   private long lastCookie;
   private String endReason;
 
   /** The read whose data is being received; null between headers. */
-  private Read receiving;
+  private PendingRead receiving;
 
+  private long receiveCookie;
   private int receiveAt;
   private int receiveLeft;
   private boolean receiveLast;
@@ -113,7 +104,7 @@ public final class NbdConnection extends ByteToMessageDecoder {
    * @param length likewise; at most the largest payload
    */
   public void read(long offset, int length, ReadAnswer answer) {
-    send(CMD_READ, new Read(offset, length, answer));
+    send(new PendingRead(offset, length, ctx.alloc(), answer));
   }
 
   /** Asks for the extents of a range; only if the server offers base:allocation. */
@@ -121,7 +112,7 @@ public final class NbdConnection extends ByteToMessageDecoder {
     if (export.allocation() == null) {
       throw new IllegalStateException("the server doesn't offer base:allocation");
     }
-    send(CMD_BLOCK_STATUS, new Status(offset, length, answer));
+    send(new PendingExtents(offset, length, export, answer));
   }
 
   /** Says goodbye; what is under way fails. */
@@ -133,24 +124,26 @@ public final class NbdConnection extends ByteToMessageDecoder {
     }
   }
 
-  private void send(int command, Request request) {
+  private void send(PendingRequest request) {
+    long offset = request.offset();
+    long length = request.length();
     boolean inRange =
-        request.offset >= 0
-            && request.length > 0
-            && request.offset <= export.size() - request.length
-            && request.offset % export.minBlock() == 0
-            && request.length % export.minBlock() == 0;
+        offset >= 0
+            && length > 0
+            && offset <= export.size() - length
+            && offset % export.minBlock() == 0
+            && length % export.minBlock() == 0;
     if (!inRange) {
       throw new IllegalArgumentException(
-          "a request of %d bytes at %d of %s".formatted(request.length, request.offset, export));
+          "a request of %d bytes at %d of %s".formatted(length, offset, export));
     }
     if (endReason != null) {
-      request.answer.failed(new NbdServerException(endReason));
+      request.fail(new NbdServerException(endReason));
       return;
     }
     long cookie = ++lastCookie;
     requests.put(cookie, request);
-    var unused = ctx.writeAndFlush(header(command, cookie, request.offset, request.length));
+    var unused = ctx.writeAndFlush(header(request.command(), cookie, offset, length));
   }
 
   private ByteBuf header(int command, long cookie, long offset, long length) {
@@ -190,9 +183,9 @@ public final class NbdConnection extends ByteToMessageDecoder {
     endReason = why;
     receiving = null;
     whenClosed.accept(why);
-    List<Request> unanswered = new ArrayList<>(requests.values());
+    List<PendingRequest> unanswered = new ArrayList<>(requests.values());
     requests.clear();
-    for (Request request : unanswered) {
+    for (PendingRequest request : unanswered) {
       request.fail(new NbdServerException(why));
     }
   }
@@ -220,15 +213,15 @@ public final class NbdConnection extends ByteToMessageDecoder {
   }
 
   private void simple(int error, long cookie) throws NbdServerException {
-    Request request = find(cookie);
-    if (request instanceof Read && export.structured()) {
+    PendingRequest request = find(cookie);
+    if (request instanceof PendingRead && export.structured()) {
       throw new NbdServerException("the server answered a read with a simple reply");
     }
     if (error != 0) {
       requests.remove(cookie);
-      request.fail(refusal(request, error, ""));
-    } else if (request instanceof Read read) {
-      begin(read, cookie, 0, (int) read.length, true);
+      request.fail(request.refusal(error, ""));
+    } else if (request instanceof PendingRead read) {
+      begin(read, cookie, 0, (int) read.length(), true);
     } else {
       throw new NbdServerException("the server answered a question for extents with none");
     }
@@ -243,9 +236,9 @@ public final class NbdConnection extends ByteToMessageDecoder {
     if ((flags & ~REPLY_FLAG_DONE) != 0) {
       throw new NbdServerException("a chunk has unknown flags 0x" + Integer.toHexString(flags));
     }
-    Request request = find(cookie);
+    PendingRequest request = find(cookie);
     boolean last = (flags & REPLY_FLAG_DONE) != 0;
-    if (type == REPLY_TYPE_OFFSET_DATA && request instanceof Read read) {
+    if (type == REPLY_TYPE_OFFSET_DATA && request instanceof PendingRead read) {
       data(in, read, cookie, length, last);
       return;
     }
@@ -258,11 +251,11 @@ public final class NbdConnection extends ByteToMessageDecoder {
     in.skipBytes(CHUNK_HEADER_BYTES);
     ByteBuf body = in.readSlice((int) length);
     if ((type & REPLY_TYPE_ERROR_BIT) != 0) {
-      error(request, type, body);
-    } else if (type == REPLY_TYPE_OFFSET_HOLE && request instanceof Read read) {
-      hole(read, body);
-    } else if (type == REPLY_TYPE_BLOCK_STATUS && request instanceof Status status) {
-      extents(status, body);
+      request.addError(type, body);
+    } else if (type == REPLY_TYPE_OFFSET_HOLE && request instanceof PendingRead read) {
+      read.addHole(body);
+    } else if (type == REPLY_TYPE_BLOCK_STATUS && request instanceof PendingExtents extents) {
+      extents.addExtents(body);
     } else if (type != REPLY_TYPE_NONE || length != 0 || !last) {
       throw new NbdServerException(
           "a chunk of type %d as answer to %s".formatted(type, request.name()));
@@ -272,17 +265,17 @@ public final class NbdConnection extends ByteToMessageDecoder {
     }
   }
 
-  private Request find(long cookie) throws NbdServerException {
-    Request request = requests.get(cookie);
+  private PendingRequest find(long cookie) throws NbdServerException {
+    PendingRequest request = requests.get(cookie);
     if (request == null) {
       throw new NbdServerException("the server answered a request that is not under way");
     }
     return request;
   }
 
-  private void data(ByteBuf in, Read read, long cookie, long length, boolean last)
+  private void data(ByteBuf in, PendingRead read, long cookie, long length, boolean last)
       throws NbdServerException {
-    if (length <= Long.BYTES || length - Long.BYTES > read.length) {
+    if (length <= Long.BYTES || length - Long.BYTES > read.length()) {
       throw new NbdServerException("a data chunk of %d bytes".formatted(length));
     }
     if (in.readableBytes() < CHUNK_HEADER_BYTES + Long.BYTES) {
@@ -293,12 +286,11 @@ public final class NbdConnection extends ByteToMessageDecoder {
     begin(read, cookie, read.at(in.readLong(), bytes), bytes, last);
   }
 
-  private void begin(Read read, long cookie, int at, int bytes, boolean last)
+  private void begin(PendingRead read, long cookie, int at, int bytes, boolean last)
       throws NbdServerException {
-    read.cover(at, bytes);
-    read.received += bytes;
+    read.beginData(at, bytes);
     receiving = read;
-    receiving.cookie = cookie;
+    receiveCookie = cookie;
     receiveAt = at;
     receiveLeft = bytes;
     receiveLast = last;
@@ -310,220 +302,23 @@ public final class NbdConnection extends ByteToMessageDecoder {
     receiveAt += now;
     receiveLeft -= now;
     if (receiveLeft == 0) {
-      Read complete = receiving;
+      PendingRead complete = receiving;
       receiving = null;
       if (receiveLast) {
-        finish(complete.cookie, complete);
+        finish(receiveCookie, complete);
       }
     }
   }
 
-  private void hole(Read read, ByteBuf body) throws NbdServerException {
-    if (body.readableBytes() != Long.BYTES + Integer.BYTES) {
-      throw new NbdServerException("a hole of %d bytes".formatted(body.readableBytes()));
-    }
-    long offset = body.readLong();
-    long length = body.readUnsignedInt();
-    if (length == 0 || length > read.length) {
-      throw new NbdServerException("a hole of length " + length);
-    }
-    int at = read.at(offset, (int) length);
-    read.cover(at, (int) length);
-    read.buffer().setZero(at, (int) length);
-  }
-
-  private void extents(Status status, ByteBuf body) throws NbdServerException {
-    int length = body.readableBytes();
-    if (length <= Integer.BYTES || (length - Integer.BYTES) % EXTENT_BYTES != 0) {
-      throw new NbdServerException("a list of extents of %d bytes".formatted(length));
-    }
-    if (body.readInt() != export.allocation() || !status.extents.isEmpty()) {
-      throw new NbdServerException("extents of another context, or twice");
-    }
-    long covered = 0;
-    while (body.isReadable()) {
-      long bytes = body.readUnsignedInt();
-      int state = body.readInt();
-      if (bytes == 0 || covered >= status.length) {
-        throw new NbdServerException("an empty extent, or one behind the range");
-      }
-      covered += bytes;
-      if (covered > export.size() - status.offset) {
-        throw new NbdServerException("an extent that ends behind the export");
-      }
-      status.extents.add(new Extent(bytes, (state & STATE_HOLE) != 0, (state & STATE_ZERO) != 0));
-    }
-  }
-
-  private void error(Request request, int type, ByteBuf body) throws NbdServerException {
-    if (body.readableBytes() < Integer.BYTES + Short.BYTES) {
-      throw new NbdServerException("an error of %d bytes".formatted(body.readableBytes()));
-    }
-    int code = body.readInt();
-    int textLength = body.readUnsignedShort();
-    int behind = type == REPLY_TYPE_ERROR_OFFSET ? Long.BYTES : 0;
-    if (code == 0 || textLength > MAX_TEXT || body.readableBytes() < textLength + behind) {
-      throw new NbdServerException("an error that is none, or whose text doesn't fit");
-    }
-    String text = body.readCharSequence(textLength, StandardCharsets.UTF_8).toString();
-    if (type == REPLY_TYPE_ERROR_OFFSET && request instanceof Read read) {
-      read.at(body.readLong(), 1);
-    }
-    if (request.error == null) {
-      request.error = refusal(request, code, text.replaceAll("\\p{Cntrl}", " "));
-    }
-  }
-
-  private void finish(long cookie, Request request) throws NbdServerException {
-    if (request.error != null) {
+  private void finish(long cookie, PendingRequest request) throws NbdServerException {
+    if (request.error() != null) {
       requests.remove(cookie);
-      request.fail(request.error);
+      request.fail(request.error());
     } else if (!request.isWhole()) {
       throw new NbdServerException("the server left out a part of its answer to " + request.name());
     } else {
       requests.remove(cookie);
       request.succeed();
-    }
-  }
-
-  private static IOException refusal(Request request, int error, String text) {
-    return new NbdServerException(
-        "the server failed to %s %d bytes at %d: %s%s"
-            .formatted(
-                request.verb(),
-                request.length,
-                request.offset,
-                Errno.name(error),
-                text.isEmpty() ? "" : " (" + text + ")"));
-  }
-
-  // ---- requests
-
-  /** A request under way. */
-  private abstract static class Request {
-    final long offset;
-    final long length;
-    final Answer answer;
-    IOException error;
-
-    Request(long offset, long length, Answer answer) {
-      this.offset = offset;
-      this.length = length;
-      this.answer = answer;
-    }
-
-    abstract boolean isWhole();
-
-    abstract void succeed();
-
-    abstract String name();
-
-    abstract String verb();
-
-    void release() {}
-
-    final void fail(IOException why) {
-      release();
-      answer.failed(why);
-    }
-  }
-
-  /** A read; its buffer is taken when the first of its bytes is here. */
-  private final class Read extends Request {
-    private final ReadAnswer readAnswer;
-    private final Coverage coverage = new Coverage();
-    private long cookie;
-    private int received;
-    private ByteBuf buffer;
-
-    Read(long offset, int length, ReadAnswer answer) {
-      super(offset, length, answer);
-      readAnswer = answer;
-    }
-
-    /** Where in the buffer a part of the range is. */
-    int at(long partOffset, int partLength) throws NbdServerException {
-      long at = partOffset - offset;
-      if (partOffset < offset || at > length - partLength) {
-        throw new NbdServerException("a chunk outside of what was asked for");
-      }
-      return (int) at;
-    }
-
-    void cover(int at, int bytes) throws NbdServerException {
-      String problem = coverage.add(at, at + bytes);
-      if (problem != null) {
-        throw new NbdServerException("the server sent " + problem);
-      }
-    }
-
-    ByteBuf buffer() {
-      if (buffer == null) {
-        buffer = ctx.alloc().directBuffer((int) length, (int) length);
-        buffer.writerIndex((int) length);
-      }
-      return buffer;
-    }
-
-    @Override
-    boolean isWhole() {
-      return coverage.isWhole((int) length);
-    }
-
-    @Override
-    void succeed() {
-      ByteBuf whole = buffer;
-      buffer = null;
-      readAnswer.data(whole, received);
-    }
-
-    @Override
-    String name() {
-      return commandName(CMD_READ);
-    }
-
-    @Override
-    String verb() {
-      return "read";
-    }
-
-    @Override
-    void release() {
-      if (buffer != null) {
-        buffer.release();
-        buffer = null;
-      }
-    }
-  }
-
-  /** A question for extents. */
-  private static final class Status extends Request {
-    private final ExtentsAnswer extentsAnswer;
-    private final List<Extent> extents = new ArrayList<>();
-
-    Status(long offset, long length, ExtentsAnswer answer) {
-      super(offset, length, answer);
-      extentsAnswer = answer;
-    }
-
-    @Override
-    boolean isWhole() {
-      return !extents.isEmpty();
-    }
-
-    @Override
-    void succeed() {
-      extentsAnswer.extents(extents);
-    }
-
-    @Override
-    String name() {
-      return commandName(CMD_BLOCK_STATUS);
-    }
-
-    @Override
-    String verb() {
-      return "tell the extents of";
     }
   }
 }

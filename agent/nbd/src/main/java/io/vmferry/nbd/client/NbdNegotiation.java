@@ -2,17 +2,12 @@
 package io.vmferry.nbd.client;
 
 import static io.vmferry.nbd.NbdProtocol.BASE_ALLOCATION;
-import static io.vmferry.nbd.NbdProtocol.FLAG_CAN_MULTI_CONN;
 import static io.vmferry.nbd.NbdProtocol.FLAG_C_FIXED_NEWSTYLE;
 import static io.vmferry.nbd.NbdProtocol.FLAG_C_NO_ZEROES;
 import static io.vmferry.nbd.NbdProtocol.FLAG_FIXED_NEWSTYLE;
-import static io.vmferry.nbd.NbdProtocol.FLAG_HAS_FLAGS;
 import static io.vmferry.nbd.NbdProtocol.FLAG_NO_ZEROES;
 import static io.vmferry.nbd.NbdProtocol.IHAVEOPT;
 import static io.vmferry.nbd.NbdProtocol.INFO_BLOCK_SIZE;
-import static io.vmferry.nbd.NbdProtocol.INFO_BLOCK_SIZE_BYTES;
-import static io.vmferry.nbd.NbdProtocol.INFO_EXPORT;
-import static io.vmferry.nbd.NbdProtocol.INFO_EXPORT_BYTES;
 import static io.vmferry.nbd.NbdProtocol.NBDMAGIC;
 import static io.vmferry.nbd.NbdProtocol.OPTION_REPLY_HEADER_BYTES;
 import static io.vmferry.nbd.NbdProtocol.OPTION_REPLY_MAGIC;
@@ -64,9 +59,6 @@ public final class NbdNegotiation extends ByteToMessageDecoder {
   /** Replies to one option; a server may send information that nobody asked for. */
   private static final int MAX_REPLIES = 64;
 
-  private static final int DEFAULT_MAX_PAYLOAD = 32 << 20;
-  private static final int MAX_MIN_BLOCK = 65536;
-
   /** Told how it ended, on the event loop. */
   public interface Outcome {
     /** The connection is in transmission. */
@@ -94,13 +86,7 @@ public final class NbdNegotiation extends ByteToMessageDecoder {
   private boolean decided;
   private int replies;
 
-  private boolean structured;
-  private Integer allocation;
-  private boolean exportTold;
-  private long size;
-  private int flags;
-  private int minBlock = 1;
-  private int maxPayload = DEFAULT_MAX_PAYLOAD;
+  private final OfferedExport export = new OfferedExport();
 
   /**
    * @param tls makes the handler of the connection, with the server's name checked; null if and
@@ -289,7 +275,7 @@ public final class NbdNegotiation extends ByteToMessageDecoder {
       }
       acknowledged(ctx, in);
     } else if (type == REP_INFO && step == Step.GO) {
-      information(data);
+      export.information(data);
     } else if (type == REP_META_CONTEXT && step == Step.META_CONTEXT) {
       context(data);
     } else {
@@ -314,7 +300,7 @@ public final class NbdNegotiation extends ByteToMessageDecoder {
       }
       case META_CONTEXT -> {
         // Also an unknown export: GO says so in better words.
-        allocation = null;
+        export.withoutAllocation();
         go(ctx);
       }
       default ->
@@ -341,7 +327,7 @@ public final class NbdNegotiation extends ByteToMessageDecoder {
         ctx.pipeline().addFirst(tls.get());
       }
       case STRUCTURED_REPLY -> {
-        structured = true;
+        export.structured();
         askForAllocation(ctx);
       }
       case META_CONTEXT -> go(ctx);
@@ -354,75 +340,12 @@ public final class NbdNegotiation extends ByteToMessageDecoder {
       throw new NbdServerException("a context without an id");
     }
     int id = data.readInt();
-    if (!text(data).equals(BASE_ALLOCATION) || allocation != null) {
-      throw new NbdServerException("it selected a context that was not asked for, or one twice");
-    }
-    allocation = id;
-  }
-
-  private void information(ByteBuf data) throws NbdServerException {
-    if (data.readableBytes() < Short.BYTES) {
-      throw new NbdServerException("an information without a type");
-    }
-    int length = data.readableBytes();
-    int type = data.readUnsignedShort();
-    if (type == INFO_EXPORT) {
-      if (length != INFO_EXPORT_BYTES || exportTold) {
-        throw new NbdServerException("a wrong or second description of the export");
-      }
-      exportTold = true;
-      size = data.readLong();
-      flags = data.readUnsignedShort();
-    } else if (type == INFO_BLOCK_SIZE) {
-      if (length != INFO_BLOCK_SIZE_BYTES) {
-        throw new NbdServerException("a wrong description of its block sizes");
-      }
-      blockSizes(data.readInt(), data.readInt(), data.readInt());
-    }
-  }
-
-  private void blockSizes(int min, int preferred, int max) throws NbdServerException {
-    boolean legal =
-        Integer.bitCount(min) == 1
-            && min > 0
-            && min <= MAX_MIN_BLOCK
-            && Integer.bitCount(preferred) == 1
-            && Integer.compareUnsigned(preferred, Math.max(min, 512)) >= 0
-            && Integer.compareUnsigned(max, preferred) >= 0;
-    if (!legal) {
-      throw new NbdServerException(
-          "it has block sizes that the protocol doesn't allow (minimum %s, preferred %s, maximum %s)"
-              .formatted(
-                  Integer.toUnsignedString(min),
-                  Integer.toUnsignedString(preferred),
-                  Integer.toUnsignedString(max)));
-    }
-    minBlock = min;
-    // Above 2 GiB, and without a limit: no read of ours is that long.
-    maxPayload = max < 0 ? DEFAULT_MAX_PAYLOAD : max / min * min;
+    export.selected(text(data), id);
   }
 
   private void transmit(ChannelHandlerContext ctx) throws NbdServerException {
-    if (!exportTold) {
-      throw new NbdServerException("it opened the export without saying how large it is");
-    }
-    if ((flags & FLAG_HAS_FLAGS) == 0) {
-      throw new NbdServerException("its export has no flags");
-    }
-    if (size < 1) {
-      throw new NbdServerException(
-          "its export has %s bytes".formatted(Long.toUnsignedString(size)));
-    }
-    if (size % minBlock != 0) {
-      throw new NbdServerException(
-          "its export has %d bytes, not a multiple of its own smallest request of %d bytes"
-              .formatted(size, minBlock));
-    }
+    NbdConnection connection = new NbdConnection(export.checked());
     decided = true;
-    ServerExport export =
-        new ServerExport(
-            size, (flags & FLAG_CAN_MULTI_CONN) != 0, minBlock, maxPayload, structured, allocation);
-    NbdConnection connection = new NbdConnection(export);
     ctx.pipeline().replace(this, null, connection);
     outcome.connected(connection);
   }

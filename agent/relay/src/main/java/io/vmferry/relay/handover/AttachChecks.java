@@ -113,7 +113,7 @@ public final class AttachChecks {
       return "volume " + name + " is stopped: " + volume.failure();
     }
     if (volume.isForked()) {
-      return volume.forkSentence();
+      return volume.record().forkSentence();
     }
     return volume.isOwner()
         ? null

@@ -72,7 +72,7 @@ public final class Attacher {
                 request.volumes().stream()
                     .map(volumes::byName)
                     .filter(here -> here != null && here.record().state() == VolumeState.STANDBY)
-                    .forEach(standby -> standby.preCopy(preCopy));
+                    .forEach(standby -> standby.preCopy().mode(preCopy));
               }
             });
   }
@@ -210,7 +210,7 @@ public final class Attacher {
     }
     Volume here = volumes.byName(name);
     if (here != null && here.isForked()) {
-      throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
+      throw new ProblemException(Problem.Code.REFUSED, here.record().forkSentence());
     }
     if (here != null && here.failure() != null) {
       throw new ProblemException(Problem.Code.REFUSED, here.failure());
@@ -279,7 +279,7 @@ public final class Attacher {
     if (here != null && here.record().held() != VolumeRecord.Held.NONE) {
       attach.setEpoch(WireIds.epoch(here.record().epoch()));
     } else if (here != null) {
-      attach.setPreCopy(here.preCopySession());
+      attach.setPreCopy(here.preCopy().session());
     }
     return ControlCall.ask(
             peers.link(owned.node()),

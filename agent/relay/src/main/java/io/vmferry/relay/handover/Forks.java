@@ -139,7 +139,7 @@ public final class Forks {
               if (forked == null) {
                 here.resume();
               } else {
-                here.record().replicas().forEach(here::forgetReplica);
+                here.record().replicas().forEach(here.replicas()::remove);
                 here.become(forked);
               }
             });

@@ -132,7 +132,7 @@ public final class OwnerHandover {
     }
     if (volume.isForked()) {
       // Not NOT_OWNER: whoever asks would look for the other owner, whose content is another one.
-      throw new PeerRefusal(Refused.Code.FAILED, volume.forkSentence());
+      throw new PeerRefusal(Refused.Code.FAILED, volume.record().forkSentence());
     }
     if (!volume.isOwner()) {
       throw new PeerRefusal(
@@ -345,14 +345,11 @@ public final class OwnerHandover {
     while (cause.getCause() != null && !(cause instanceof PeerRefusal)) {
       cause = cause.getCause();
     }
-    Refused refused =
-        cause instanceof PeerRefusal refusal
-            ? refusal.toWire()
-            : Refused.newBuilder()
-                .setCode(Refused.Code.FAILED)
-                .setMessage(String.valueOf(cause.getMessage()))
-                .build();
-    responder.answer(Frame.newBuilder().setRefused(refused), null, true);
+    if (cause instanceof PeerRefusal refusal) {
+      PeerAnswers.refuse(responder, refusal);
+    } else {
+      PeerAnswers.failed(responder, String.valueOf(cause.getMessage()));
+    }
   }
 
   /**
@@ -361,7 +358,7 @@ public final class OwnerHandover {
    */
   private static BlockMap staleForNewOwner(Volume volume) {
     VolumeRecord record = volume.record();
-    BlockMap kept = volume.staleFor(record.epoch().owner());
+    BlockMap kept = volume.replicas().stale(record.epoch().owner());
     BlockMap stale =
         kept != null ? HeapBlockMap.copyOf(kept) : HeapBlockMap.allSet(volume.grid().blocks());
     if (record.held() == VolumeRecord.Held.JOURNAL && record.origin() == null) {

@@ -55,7 +55,7 @@ final class StandbyDrop {
 
   private CompletableFuture<Void> dropClosed(Volume standby) {
     if (standby.record().held() == VolumeRecord.Held.NONE) {
-      boolean copied = standby.preCopySession() != 0;
+      boolean copied = standby.preCopy().session() != 0;
       return volumes
           .delete(standby, () -> noLongerDroppable(standby))
           .thenRun(

@@ -198,10 +198,10 @@ public final class VolumesByName {
     List<Found> found = new ArrayList<>(answers.of(name).toList());
     Volume here = volumes.byName(name);
     if (here != null && here.isForked()) {
-      throw new ProblemException(Problem.Code.REFUSED, here.forkSentence());
+      throw new ProblemException(Problem.Code.REFUSED, here.record().forkSentence());
     }
     if (here != null) {
-      found.add(new Found(peers.self(), PeerRequests.describe(here)));
+      found.add(new Found(peers.self(), ReplicaRequests.describe(here)));
     }
     return new Replicas(name, found, answers.unreachable());
   }

@@ -27,11 +27,11 @@ final class Arrivals {
     void stored(long from, long to, boolean zero, InFlight.Ticket ticket, IOException error);
   }
 
-  Arrivals(BlockGrid grid, BlockFile file, HeldBlocks held, InFlight inFlight) {
-    this.grid = grid;
-    this.file = file;
-    this.held = held;
-    this.inFlight = inFlight;
+  Arrivals(LocalReplica replica) {
+    this.grid = replica.grid();
+    this.file = replica.file();
+    this.held = replica.held();
+    this.inFlight = replica.inFlight();
   }
 
   /**

@@ -5,7 +5,6 @@ import io.vmferry.relay.exec.DiskTasks;
 import java.io.IOException;
 import java.time.Duration;
 import java.util.List;
-import java.util.function.Consumer;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -20,60 +19,57 @@ final class Completion {
   /** Until a force or commit that failed, for want of space for example, is tried again. */
   private static final Duration RETRY = Duration.ofSeconds(2);
 
-  /** The volume that becomes complete. */
+  /** Who is told. */
   interface Host {
-    VolumeRecord record();
-
-    HeldBlocks held();
-
-    /** Whether a handover or a failure stops it for now. */
-    boolean stopped();
-
-    /** Makes durable what was stored until now. */
-    void force(Consumer<IOException> done);
-
-    /** A force or commit failed; stops the volume if that can't be mended. */
-    void failed(IOException error);
-
-    /** The record says complete, durably. */
+    /** The record says complete, durably: nothing more is fetched. */
     void complete(VolumeRecord complete);
 
     /** Everybody may know now. */
     void tell();
   }
 
-  private final Volume.Shared shared;
+  private final VolumeEnvironment shared;
+  private final LocalReplica replica;
   private final Host host;
   private boolean underWay;
 
-  Completion(Volume.Shared shared, Host host) {
+  Completion(VolumeEnvironment shared, LocalReplica replica, Host host) {
     this.shared = shared;
+    this.replica = replica;
     this.host = host;
   }
 
   /** Begins if the last block is held; to be called whenever that may have become true. */
   void look() {
-    if (underWay || host.stopped() || host.held().isComplete() || !host.held().isFull()) {
+    if (underWay || replica.isStopped() || !mayComplete()) {
       return;
     }
     underWay = true;
-    host.force(
-        error -> {
-          if (error != null) {
-            underWay = false;
-            later(error);
-            return;
-          }
-          shared.commits().<VolumeRecord>submit(this::plan, this::committed);
-        });
+    replica.durability().force(this::forced);
+  }
+
+  /** What a standby has copied is not up to date before its takeover, however much it is. */
+  private boolean mayComplete() {
+    return replica.record().held() == VolumeRecord.Held.JOURNAL
+        && !replica.held().isComplete()
+        && replica.held().isFull();
+  }
+
+  private void forced(IOException error) {
+    if (error != null) {
+      underWay = false;
+      later(error);
+    } else {
+      shared.commits().<VolumeRecord>submit(this::plan, this::committed);
+    }
   }
 
   private DiskTasks.Operation<VolumeRecord> plan() {
-    if (host.stopped() || host.held().isComplete()) {
+    if (replica.isStopped() || replica.held().isComplete()) {
       // A handover came first; whoever holds the volume then completes it.
       return null;
     }
-    VolumeRecord complete = host.record().completed();
+    VolumeRecord complete = replica.record().completed();
     return () -> {
       shared.storage().commit(List.of(complete));
       return complete;
@@ -94,9 +90,9 @@ final class Completion {
   }
 
   private void later(IOException error) {
-    host.failed(error);
-    if (!host.stopped()) {
-      String name = host.record().name();
+    replica.brokenIfFailed(error);
+    if (!replica.isStopped()) {
+      String name = replica.record().name();
       log.warn("volume {} is complete, but not durably: {}", name, error.getMessage());
       shared.loop().after(RETRY, this::look);
     }
@@ -108,7 +104,7 @@ final class Completion {
         .commits()
         .<Void>submit(
             () ->
-                host.record().held() != VolumeRecord.Held.ALL
+                replica.record().held() != VolumeRecord.Held.ALL
                     ? null
                     : () -> {
                       shared.storage().endFetching(complete);

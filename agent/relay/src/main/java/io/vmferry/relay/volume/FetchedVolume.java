@@ -4,7 +4,6 @@ package io.vmferry.relay.volume;
 import io.netty.buffer.ByteBuf;
 import io.vmferry.relay.copy.BlockSource;
 import io.vmferry.relay.copy.BulkLane;
-import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.CopyOrder;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.copy.ReadAhead;
@@ -14,11 +13,8 @@ import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.HeapBlockMap;
 import io.vmferry.relay.peer.LinkDownException;
 import io.vmferry.relay.peer.wire.Role;
-import io.vmferry.relay.store.BlockFile;
 import java.io.IOException;
 import java.time.Duration;
-import java.util.ArrayList;
-import java.util.Iterator;
 import java.util.List;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -41,15 +37,6 @@ final class FetchedVolume {
   /** Blocks per request of a read-ahead: the first ones are here before the last ones are sent. */
   private static final long AHEAD_READ = (64 << 10) / BlockGrid.BLOCK;
 
-  /** What the fetching needs from its volume. */
-  interface Host {
-    /** Blocks became held. */
-    void held();
-
-    /** The data file is broken: nothing more can be stored. */
-    void broken(IOException error);
-  }
-
   /** Who needs missing blocks. One of both is run, once. */
   interface Waiting {
     /** All of them are held, or the volume changed state: look again. */
@@ -59,12 +46,7 @@ final class FetchedVolume {
     void full(IOException error);
   }
 
-  private record Waiter(long from, long to, Waiting waiting) {
-    boolean overlaps(long otherFrom, long otherTo) {
-      return from < otherTo && otherFrom < to;
-    }
-  }
-
+  private final LocalReplica replica;
   private final BlockGrid grid;
   private final HeldBlocks held;
   private final InFlight inFlight;
@@ -72,22 +54,24 @@ final class FetchedVolume {
   private final BulkLane lane;
   private final FetchCounters counters;
   private final Loop loop;
-  private final Host host;
+  private final Runnable newlyHeld;
 
-  private final List<Waiter> waiters = new ArrayList<>();
+  private final Waiters waiters;
 
   /** Blocks that were asked for and have not all arrived, per lane. */
   private final BlockMap onDemand;
 
   private final BlockMap inBackground;
 
+  private final MissingBlocks toDemand;
+  private final MissingBlocks toFetchAhead;
+  private final MissingBlocks toCopy;
+
   private final Arrivals arrivals;
   private final CopyOrder order;
   private final ReadAhead readAhead;
   private final ReadThrough through;
-  private long nextHoles;
-  private boolean holesAsked;
-  private boolean holesKnown;
+  private final HoleSearch holes;
   private boolean heatAsked;
 
   /** A store found no space, and none has found some since. */
@@ -101,30 +85,38 @@ final class FetchedVolume {
   private boolean waitsForLane;
   private String trouble;
 
+  /**
+   * For one replica while it lacks blocks.
+   *
+   * @param newlyHeld runs whenever blocks became held that came from the origin
+   */
   FetchedVolume(
-      BlockGrid grid,
-      BlockFile file,
-      HeldBlocks held,
-      InFlight inFlight,
+      LocalReplica replica,
       BlockSource origin,
       BulkLane lane,
       FetchCounters counters,
       Loop loop,
-      Host host) {
-    this.grid = grid;
-    this.held = held;
-    this.inFlight = inFlight;
+      Runnable newlyHeld) {
+    this.replica = replica;
+    this.grid = replica.grid();
+    this.held = replica.held();
+    this.inFlight = replica.inFlight();
     this.origin = origin;
     this.lane = lane;
     this.counters = counters;
     this.loop = loop;
-    this.host = host;
-    this.arrivals = new Arrivals(grid, file, held, inFlight);
+    this.newlyHeld = newlyHeld;
+    this.waiters = new Waiters(held);
+    this.arrivals = new Arrivals(replica);
     this.order = new CopyOrder(grid.blocks());
     this.readAhead = new ReadAhead(grid.blocks());
-    this.through = new ReadThrough(grid, file, held, inFlight, origin, counters, this::ended);
+    this.through = new ReadThrough(replica, origin, counters, this::ended);
     this.onDemand = HeapBlockMap.allClear(grid.blocks());
     this.inBackground = HeapBlockMap.allClear(grid.blocks());
+    this.toDemand = new MissingBlocks(replica, onDemand);
+    this.toFetchAhead = new MissingBlocks(replica, onDemand, inBackground);
+    this.toCopy = new MissingBlocks(replica, inBackground);
+    this.holes = new HoleSearch(grid.size(), new HolesFound());
   }
 
   /** Starts, and goes on after the link was lost and is back. */
@@ -136,8 +128,7 @@ final class FetchedVolume {
   List<Runnable> stop() {
     stopped = true;
     List<Runnable> waiting = through.stop();
-    waiters.forEach(waiter -> waiting.add(waiter.waiting::again));
-    waiters.clear();
+    waiting.addAll(waiters.takeAll());
     return waiting;
   }
 
@@ -149,7 +140,7 @@ final class FetchedVolume {
     }
     lane.miss();
     order.missed(from, to);
-    waiters.add(new Waiter(from, to, waiting));
+    waiters.add(from, to, waiting);
     demand(from, to);
   }
 
@@ -193,12 +184,12 @@ final class FetchedVolume {
 
   /** Blocks became held by a guest's write: who waited for them may go on. */
   void heldByGuest() {
-    wake();
+    waiters.wake();
   }
 
   /** How many requests wait for missing blocks. */
   int waiting() {
-    return waiters.size() + through.waiting();
+    return waiters.count() + through.waiting();
   }
 
   /** What keeps missing blocks from coming, for people; null if nothing does. */
@@ -216,13 +207,9 @@ final class FetchedVolume {
     if (stopped) {
       return;
     }
-    if (!holesKnown) {
-      askForHoles(nextHoles);
-    }
+    holes.goOn(origin);
     askForHeat();
-    for (Waiter waiter : List.copyOf(waiters)) {
-      demand(waiter.from, waiter.to);
-    }
+    waiters.forEach(this::demand);
     through.retry();
     background();
   }
@@ -230,80 +217,38 @@ final class FetchedVolume {
   // ---- on demand
 
   private void demand(long from, long to) {
-    for (long block = nextToDemand(from); block < to; ) {
-      long end = Math.min(Math.min(to, held.nextHeld(block)), onDemand.nextSet(block));
-      end = Math.min(end, block + Origin.MAX_READ / BlockGrid.BLOCK);
-      end = inFlight.nextStoring(block, end);
-      ask(Role.DEMAND, onDemand, block, end, null);
-      block = nextToDemand(end);
+    for (long block = toDemand.next(from); block < to; ) {
+      long end = toDemand.end(block, Math.min(to, block + Origin.MAX_READ / BlockGrid.BLOCK));
+      new Fetch(Role.DEMAND, onDemand, block, end, null).ask();
+      block = toDemand.next(end);
     }
-  }
-
-  /**
-   * First block at or after {@code from} that is neither held, nor asked for on demand, nor here
-   * and on its way to the disk: the end of its store is waited for.
-   */
-  private long nextToDemand(long from) {
-    long block = held.nextMissing(from);
-    while (block < grid.blocks()) {
-      long next = inFlight.storingUntil(onDemand.nextClear(block));
-      if (next == block) {
-        return block;
-      }
-      block = held.nextMissing(next);
-    }
-    return grid.blocks();
   }
 
   /** As {@link #demand}, but what comes in the background anyway is not asked for again. */
   private void fetchAhead(long from, long to) {
-    for (long block = nextToFetchAhead(from); block < to; ) {
-      long end = Math.min(Math.min(to, held.nextHeld(block)), onDemand.nextSet(block));
-      end = Math.min(Math.min(end, inBackground.nextSet(block)), block + AHEAD_READ);
-      ask(Role.DEMAND, onDemand, block, end, null);
-      block = nextToFetchAhead(end);
+    for (long block = toFetchAhead.next(from); block < to; ) {
+      long end = toFetchAhead.end(block, Math.min(to, block + AHEAD_READ));
+      new Fetch(Role.DEMAND, onDemand, block, end, null).ask();
+      block = toFetchAhead.next(end);
     }
-  }
-
-  private long nextToFetchAhead(long from) {
-    long block = nextToCopy(from);
-    while (block < grid.blocks() && onDemand.get(block)) {
-      block = nextToCopy(onDemand.nextClear(block));
-    }
-    return block;
   }
 
   // ---- in the background
 
-  /** A volume is mostly holes: they are asked for as a list, not block by block. */
-  private void askForHoles(long offset) {
-    if (holesAsked || stopped) {
-      return;
+  private final class HolesFound implements HoleSearch.Host {
+    @Override
+    public void hole(long offset, long length) {
+      arrived(Role.BULK, offset, length, null);
     }
-    holesAsked = true;
-    origin.holes(
-        offset,
-        grid.size(),
-        new Origin.HoleSink() {
-          @Override
-          public void hole(long at, long length) {
-            arrived(Role.BULK, at, length, null);
-          }
 
-          @Override
-          public void end(long next, Exception error) {
-            holesAsked = false;
-            if (error != null) {
-              ended(error);
-              return;
-            }
-            nextHoles = next;
-            holesKnown = next == grid.size();
-            if (!holesKnown) {
-              askForHoles(next);
-            }
-          }
-        });
+    @Override
+    public void answered(Exception error) {
+      if (error != null) {
+        ended(error);
+      } else if (!stopped) {
+        holes.goOn(origin);
+      }
+    }
   }
 
   /** Only the order depends on it: the copy doesn't wait, and does without if it is refused. */
@@ -331,20 +276,19 @@ final class FetchedVolume {
         // One request is enough to find out whether there is space again.
         return;
       }
-      CopyOrder.Piece next = order.next(this::nextToCopy);
+      CopyOrder.Piece next = order.next(toCopy::next);
       if (next == null) {
         return;
       }
       long from = next.from();
-      long to = Math.min(next.to(), Math.min(held.nextHeld(from), inBackground.nextSet(from)));
-      to = Math.min(to, from + lane.requestBytes() / BlockGrid.BLOCK);
-      to = inFlight.nextStoring(from, to);
+      long most = from + lane.requestBytes() / BlockGrid.BLOCK;
+      long to = toCopy.end(from, Math.min(next.to(), most));
       BulkLane.Slot slot = lane.reserve(grid.bytes(from, to), this::laneIsFree);
       if (slot == null) {
         waitsForLane = true;
         return;
       }
-      ask(Role.BULK, inBackground, from, to, slot);
+      new Fetch(Role.BULK, inBackground, from, to, slot).ask();
     }
   }
 
@@ -353,60 +297,35 @@ final class FetchedVolume {
     background();
   }
 
-  /**
-   * First block at or after {@code from} that is neither held, nor asked for, nor here and on its
-   * way to the disk: that would be sent twice.
-   */
-  private long nextToCopy(long from) {
-    long block = held.nextMissing(from);
-    while (block < grid.blocks()) {
-      long next = inFlight.storingUntil(inBackground.nextClear(block));
-      if (next == block) {
-        return block;
-      }
-      block = held.nextMissing(next);
-    }
-    return grid.blocks();
-  }
-
   // ---- both
 
-  private void ask(Role role, BlockMap asked, long from, long to, BulkLane.Slot slot) {
-    asked.set(from, to);
-    long offset = grid.offsetOf(from);
-    int length = (int) grid.bytes(from, to);
-    origin.read(
-        role,
-        offset,
-        length,
-        length >= Compression.MIN_BYTES && lane.wantsCompression(),
-        new Origin.Sink() {
-          private long answered;
-          private long received;
+  private final class Fetch extends BlockRead {
+    private final Role role;
 
-          @Override
-          public void data(long at, ByteBuf payload, int onWire) {
-            answered += payload.readableBytes();
-            received += onWire;
-            counters.wire(onWire);
-            arrived(role, at, payload.readableBytes(), payload);
-          }
+    Fetch(Role role, BlockMap asked, long from, long to, BulkLane.Slot slot) {
+      super(asked, from, to, slot);
+      this.role = role;
+    }
 
-          @Override
-          public void zeroes(long at, int zeroes) {
-            answered += zeroes;
-            arrived(role, at, zeroes, null);
-          }
+    void ask() {
+      ask(origin, role, grid, lane);
+    }
 
-          @Override
-          public void end(Exception error) {
-            asked.clear(from, to);
-            if (slot != null) {
-              slot.end(answered, received);
-            }
-            ended(error);
-          }
-        });
+    @Override
+    public void data(long offset, ByteBuf payload, int onWire) {
+      counters.wire(onWire);
+      super.data(offset, payload, onWire);
+    }
+
+    @Override
+    void arrived(long offset, long length, ByteBuf payload) {
+      FetchedVolume.this.arrived(role, offset, length, payload);
+    }
+
+    @Override
+    void ended(Exception error) {
+      FetchedVolume.this.ended(error);
+    }
   }
 
   private void ended(Exception error) {
@@ -471,12 +390,12 @@ final class FetchedVolume {
         diskFull = false;
         trouble = null;
       }
-      wake();
-      host.held();
+      waiters.wake();
+      newlyHeld.run();
     } else if (DiskTrouble.of(error) == DiskTrouble.FULL) {
       noSpace(from, to, error);
     } else {
-      host.broken(error);
+      replica.broken(error);
     }
   }
 
@@ -485,24 +404,7 @@ final class FetchedVolume {
     diskFull = true;
     fullUntil = loop.nanoTime() + RETRY.toNanos();
     trouble = "space for volume data: " + error.getMessage() + "; free some, it goes on by itself";
-    List<Waiter> ended = waiters.stream().filter(each -> each.overlaps(from, to)).toList();
-    waiters.removeAll(ended);
-    ended.forEach(each -> each.waiting.full(error));
+    waiters.noSpace(from, to, error);
     retryLater();
-  }
-
-  private void wake() {
-    if (waiters.isEmpty()) {
-      return;
-    }
-    List<Waiting> ready = new ArrayList<>();
-    for (Iterator<Waiter> each = waiters.iterator(); each.hasNext(); ) {
-      Waiter waiter = each.next();
-      if (held.has(waiter.from, waiter.to)) {
-        each.remove();
-        ready.add(waiter.waiting);
-      }
-    }
-    ready.forEach(Waiting::again);
   }
 }

@@ -29,7 +29,18 @@ final class PassThrough {
     this.loop = loop;
   }
 
-  void read(GuestRequest request) {
+  /** Carries out a request that changes nothing and is no FLUSH. */
+  void execute(GuestRequest request) {
+    if (request.kind == GuestRequest.Kind.STATUS) {
+      // What the owner has allocated is unknown here: never claim a hole.
+      request.statusReply().extent(request.length, false, false);
+      request.succeed();
+    } else {
+      read(request);
+    }
+  }
+
+  private void read(GuestRequest request) {
     Reading reading = new Reading(request);
     readings.add(reading);
     reading.next();

@@ -5,7 +5,6 @@ import io.netty.buffer.ByteBuf;
 import io.vmferry.api.Epoch;
 import io.vmferry.config.PreCopyMode;
 import io.vmferry.relay.copy.BulkLane;
-import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.CopyOrder;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.copy.OriginException;
@@ -52,12 +51,7 @@ final class PreCopy {
   /** A guest that writes faster than the link would be copied for ever. */
   static final int PASSES = 5;
 
-  /** The standby. */
-  interface Host {
-    /** The data file is broken. */
-    void broken(IOException error);
-  }
-
+  private final LocalReplica replica;
   private final VolumeRecord record;
   private final BlockGrid grid;
   private final HeldBlocks held;
@@ -67,7 +61,6 @@ final class PreCopy {
   private final BulkLane lane;
   private final PreCopyMode mode;
   private final Loop loop;
-  private final Host host;
 
   /** Asked for and not all here. */
   private final BlockMap asked;
@@ -75,13 +68,13 @@ final class PreCopy {
   /** Written by the guest after they were sent: left to the time after the handover. */
   private final BlockMap written;
 
+  private final MissingBlocks toCopy;
   private final CopyOrder order;
+  private final HoleSearch holes;
   private Origin inSession;
   private long session;
   private int passes;
   private int outstanding;
-  private long nextHoles;
-  private boolean holesKnown;
   private boolean heatAsked;
   private boolean beginning;
   private boolean copying;
@@ -97,30 +90,22 @@ final class PreCopy {
    * @param owner reads the volume there
    * @param mode not {@link PreCopyMode#NONE}
    */
-  PreCopy(
-      VolumeRecord record,
-      BlockGrid grid,
-      HeldBlocks held,
-      InFlight inFlight,
-      Arrivals arrivals,
-      Origin owner,
-      BulkLane lane,
-      PreCopyMode mode,
-      Loop loop,
-      Host host) {
-    this.record = record;
-    this.grid = grid;
-    this.held = held;
-    this.inFlight = inFlight;
-    this.arrivals = arrivals;
+  PreCopy(LocalReplica replica, Origin owner, BulkLane lane, PreCopyMode mode, Loop loop) {
+    this.replica = replica;
+    this.record = replica.record();
+    this.grid = replica.grid();
+    this.held = replica.held();
+    this.inFlight = replica.inFlight();
+    this.arrivals = new Arrivals(replica);
     this.owner = owner;
     this.lane = lane;
     this.mode = mode;
     this.loop = loop;
-    this.host = host;
     this.order = new CopyOrder(grid.blocks());
     this.asked = HeapBlockMap.allClear(grid.blocks());
     this.written = HeapBlockMap.allClear(grid.blocks());
+    this.toCopy = new MissingBlocks(replica, asked, written);
+    this.holes = new HoleSearch(grid.size(), new HolesFound());
   }
 
   /** The session that the owner knows; 0 for none. */
@@ -192,13 +177,12 @@ final class PreCopy {
           return true;
         });
     if (anew) {
-      nextHoles = 0;
-      holesKnown = false;
+      holes.restart();
     }
     passes++;
     copying = true;
     // Holes come first, and not beside reads: see above.
-    if (holesKnown) {
+    if (holes.isOver()) {
       copy();
     } else {
       askForHoles();
@@ -256,35 +240,30 @@ final class PreCopy {
 
   private void askForHoles() {
     outstanding++;
-    inSession.holes(
-        nextHoles,
-        grid.size(),
-        new Origin.HoleSink() {
-          @Override
-          public void hole(long at, long length) {
-            arrived(at, length, null);
-          }
+    holes.goOn(inSession);
+  }
 
-          @Override
-          public void end(long next, Exception error) {
-            outstanding--;
-            if (stopped) {
-              return;
-            }
-            if (error != null) {
-              failed(error);
-              return;
-            }
-            nextHoles = next;
-            holesKnown = next == grid.size();
-            if (holesKnown) {
-              askForHeat();
-              copy();
-            } else {
-              askForHoles();
-            }
-          }
-        });
+  private final class HolesFound implements HoleSearch.Host {
+    @Override
+    public void hole(long offset, long length) {
+      arrived(offset, length, null);
+    }
+
+    @Override
+    public void answered(Exception error) {
+      outstanding--;
+      if (stopped) {
+        return;
+      }
+      if (error != null) {
+        failed(error);
+      } else if (holes.isOver()) {
+        askForHeat();
+        copy();
+      } else {
+        askForHoles();
+      }
+    }
   }
 
   /** Only the order depends on it: the copy doesn't wait. */
@@ -302,11 +281,10 @@ final class PreCopy {
   }
 
   private void copy() {
-    // Not before all holes are known: one that comes beside a read of it would be held, as what it
-    // was
-    // when it was sent, and the newer answer dropped.
-    while (!stopped && copying && holesKnown && !waitsForLane) {
-      CopyOrder.Piece next = order.next(this::nextToCopy);
+    // Not before all holes are known: one that comes beside a read of the same blocks would be held
+    // as the hole that it was when it was sent, and the newer answer be dropped.
+    while (!stopped && copying && holes.isOver() && !waitsForLane) {
+      CopyOrder.Piece next = order.next(toCopy::next);
       if (next == null) {
         if (quiet()) {
           passEnds();
@@ -314,15 +292,15 @@ final class PreCopy {
         return;
       }
       long from = next.from();
-      long to = Math.min(next.to(), Math.min(held.nextHeld(from), asked.nextSet(from)));
-      to = Math.min(Math.min(to, written.nextSet(from)), inFlight.nextStoring(from, to));
-      to = Math.min(to, from + lane.requestBytes() / BlockGrid.BLOCK);
+      long most = from + lane.requestBytes() / BlockGrid.BLOCK;
+      long to = toCopy.end(from, Math.min(next.to(), most));
       BulkLane.Slot slot = lane.reserve(grid.bytes(from, to), this::laneIsFree);
       if (slot == null) {
         waitsForLane = true;
         return;
       }
-      ask(from, to, slot);
+      outstanding++;
+      new Copy(from, to, slot).ask(inSession, Role.BULK, grid, lane);
     }
   }
 
@@ -331,59 +309,31 @@ final class PreCopy {
     copy();
   }
 
-  /** First block at or after {@code from} that is neither here nor on its way, and not left out. */
-  private long nextToCopy(long from) {
-    long block = held.nextMissing(from);
-    while (block < grid.blocks()) {
-      long next = inFlight.storingUntil(asked.nextClear(written.nextClear(block)));
-      if (next == block) {
-        return block;
-      }
-      block = held.nextMissing(next);
+  private final class Copy extends BlockRead {
+    Copy(long from, long to, BulkLane.Slot slot) {
+      super(asked, from, to, slot);
     }
-    return grid.blocks();
-  }
 
-  private void ask(long from, long to, BulkLane.Slot slot) {
-    asked.set(from, to);
-    outstanding++;
-    int length = (int) grid.bytes(from, to);
-    inSession.read(
-        Role.BULK,
-        grid.offsetOf(from),
-        length,
-        length >= Compression.MIN_BYTES && lane.wantsCompression(),
-        new Origin.Sink() {
-          private long answered;
-          private long received;
+    @Override
+    void arrived(long offset, long length, ByteBuf payload) {
+      PreCopy.this.arrived(offset, length, payload);
+    }
 
-          @Override
-          public void data(long at, ByteBuf payload, int onWire) {
-            answered += payload.readableBytes();
-            received += onWire;
-            arrived(at, payload.readableBytes(), payload);
-          }
+    @Override
+    void ending(Exception error) {
+      outstanding--;
+      if (error != null && !stopped) {
+        // First of all: a free slot would be used at once, in a session that is over.
+        failed(error);
+      }
+    }
 
-          @Override
-          public void zeroes(long at, int zeroes) {
-            answered += zeroes;
-            arrived(at, zeroes, null);
-          }
-
-          @Override
-          public void end(Exception error) {
-            outstanding--;
-            asked.clear(from, to);
-            if (error != null && !stopped) {
-              // First of all: a free slot would be used at once, in a session that is over.
-              failed(error);
-            }
-            slot.end(answered, received);
-            if (error == null) {
-              copy();
-            }
-          }
-        });
+    @Override
+    void ended(Exception error) {
+      if (error == null) {
+        copy();
+      }
+    }
   }
 
   // ---- what comes
@@ -414,7 +364,7 @@ final class PreCopy {
       copying = false;
       givenUp = true;
     } else {
-      host.broken(error);
+      replica.broken(error);
     }
   }
 }

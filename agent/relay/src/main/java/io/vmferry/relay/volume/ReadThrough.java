@@ -57,17 +57,14 @@ final class ReadThrough {
    *     #retry}
    */
   ReadThrough(
-      BlockGrid grid,
-      BlockFile file,
-      HeldBlocks held,
-      InFlight inFlight,
+      LocalReplica replica,
       BlockSource origin,
       FetchCounters counters,
       Consumer<Exception> failed) {
-    this.grid = grid;
-    this.file = file;
-    this.held = held;
-    this.inFlight = inFlight;
+    this.grid = replica.grid();
+    this.file = replica.file();
+    this.held = replica.held();
+    this.inFlight = replica.inFlight();
     this.origin = origin;
     this.counters = counters;
     this.failed = failed;

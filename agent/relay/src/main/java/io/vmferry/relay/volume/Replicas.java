@@ -15,7 +15,7 @@ import java.util.UUID;
  * write marks its blocks here before it touches the data, so a crash in between errs to stale. Loop
  * only.
  */
-final class Replicas {
+public final class Replicas {
   private final Map<String, BlockMap> staleByNode = new TreeMap<>();
 
   /** Sessions of standbys that copy before the handover; their maps are above, in memory only. */
@@ -30,7 +30,8 @@ final class Replicas {
     }
   }
 
-  void remove(String node) {
+  /** Nothing counts any more of the replica at that node. */
+  public void remove(String node) {
     preCopies.remove(node);
     BlockMap stale = staleByNode.remove(node);
     if (stale != null) {
@@ -45,7 +46,7 @@ final class Replicas {
   }
 
   /** The stale map kept for a node's replica, or null. */
-  BlockMap stale(String node) {
+  public BlockMap stale(String node) {
     return staleByNode.get(node);
   }
 
@@ -57,7 +58,7 @@ final class Replicas {
    * @param blocks of the volume
    * @return the new session, never 0
    */
-  long beginPreCopy(String node, long continues, long blocks) {
+  public long beginPreCopy(String node, long continues, long blocks) {
     if (!isPreCopying(node, continues)) {
       put(node, HeapBlockMap.allSet(blocks));
     }
@@ -68,7 +69,7 @@ final class Replicas {
   }
 
   /** Whether that is the node's present session. */
-  boolean isPreCopying(String node, long session) {
+  public boolean isPreCopying(String node, long session) {
     Long current = preCopies.get(node);
     return current != null && current == session;
   }

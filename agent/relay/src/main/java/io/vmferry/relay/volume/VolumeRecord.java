@@ -88,24 +88,15 @@ public record VolumeRecord(
     replicas = replicas == null ? Set.of() : Set.copyOf(replicas);
   }
 
+  private static VolumeRecord fresh(
+      String name, UUID uuid, long size, VolumeState state, Epoch epoch, Held held) {
+    return new VolumeRecord(
+        name, uuid, size, state, epoch, held, null, null, null, null, null, null, null, null, null);
+  }
+
   /** A new volume, owned here, complete: all holes. */
   public static VolumeRecord created(String name, UUID uuid, long size, String node) {
-    return new VolumeRecord(
-        name,
-        uuid,
-        size,
-        VolumeState.SERVING,
-        new Epoch(1, node),
-        Held.ALL,
-        null,
-        null,
-        Set.of(),
-        null,
-        null,
-        null,
-        null,
-        null,
-        null);
+    return fresh(name, uuid, size, VolumeState.SERVING, new Epoch(1, node), Held.ALL);
   }
 
   /** A new volume, owned here, whose content is still at an NBD server. */
@@ -123,22 +114,7 @@ public record VolumeRecord(
   /** A new standby of a volume that is owned elsewhere. */
   public static VolumeRecord standby(
       String name, UUID uuid, long size, Epoch ownersEpoch, UUID domain) {
-    return new VolumeRecord(
-        name,
-        uuid,
-        size,
-        VolumeState.STANDBY,
-        ownersEpoch,
-        Held.NONE,
-        null,
-        domain,
-        Set.of(),
-        null,
-        null,
-        null,
-        null,
-        null,
-        null);
+    return fresh(name, uuid, size, VolumeState.STANDBY, ownersEpoch, Held.NONE).withDomain(domain);
   }
 
   /** A retained replica, attached to the owner again. */
@@ -257,7 +233,7 @@ public record VolumeRecord(
   }
 
   /** What a fork is and how to end it, for whoever meets it (FORKED only). */
-  String forkSentence() {
+  public String forkSentence() {
     String self = epoch.owner();
     return "volume "
         + name
@@ -291,13 +267,6 @@ public record VolumeRecord(
           draft.completeAt = node;
           draft.completeSince = now;
         });
-  }
-
-  /** Another node keeps a replica from now on. */
-  public VolumeRecord withReplica(String node) {
-    Set<String> nodes = new TreeSet<>(replicas);
-    nodes.add(node);
-    return with(draft -> draft.replicas = nodes);
   }
 
   /** Larger. Whatever other replicas have is of another size: none of it counts any more. */

@@ -36,7 +36,7 @@ public final class Volumes {
   public static final long MAX_SIZE = 1L << 44;
 
   private final String node;
-  private final Volume.Shared shared;
+  private final VolumeEnvironment shared;
   private final Commits commits;
   private final Map<String, Volume> byName = new TreeMap<>();
   private final Map<String, String> broken = new TreeMap<>();
@@ -45,7 +45,7 @@ public final class Volumes {
   /** Volumes whose files are being deleted; a new one of the same name comes after that. */
   private final Map<String, CompletableFuture<Void>> inDeletion = new HashMap<>();
 
-  public Volumes(String node, Volume.Shared shared) {
+  public Volumes(String node, VolumeEnvironment shared) {
     this.node = node;
     this.shared = shared;
     this.commits = shared.commits();
@@ -239,7 +239,7 @@ public final class Volumes {
     return commits;
   }
 
-  public Volume.Shared shared() {
+  public VolumeEnvironment shared() {
     return shared;
   }
 

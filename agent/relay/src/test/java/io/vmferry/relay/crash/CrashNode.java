@@ -23,6 +23,7 @@ import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.LocalProcess;
 import io.vmferry.relay.volume.NoSources;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeEnvironment;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.VolumeStorage;
 import io.vmferry.relay.volume.Volumes;
@@ -97,7 +98,7 @@ final class CrashNode {
     volumes =
         new Volumes(
             "b",
-            new Volume.Shared(
+            new VolumeEnvironment(
                 loop,
                 tasks,
                 disk,

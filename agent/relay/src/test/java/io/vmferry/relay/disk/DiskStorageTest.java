@@ -429,7 +429,8 @@ final class DiskStorageTest {
   @Test
   void aGrownReplicaIsFoundGrown() throws IOException {
     DiskStorage storage = storage(BOOT);
-    VolumeRecord before = create(storage, serving("vol").withReplica("a"));
+    VolumeRecord before =
+        create(storage, standby("vol").takenOver(new Epoch(2, "b"), "a").completed());
     storage.staleMap(before, "a", true).close();
     storage.grow(before, before.grown(SIZE + 512));
     Found found = loadOne(BOOT);

@@ -77,9 +77,9 @@ final class DeparturesTest {
     Volume volume = nodes.create(nodes.a, "vol");
     nodes.move(nodes.b, "vol");
     nodes.until(() -> nodes.b.volume("vol").record().origin() == null);
-    assertThat(nodes.b.volume("vol").staleFor("a")).isNotNull();
+    assertThat(nodes.b.volume("vol").replicas().stale("a")).isNotNull();
     nodes.await(nodes.a.departures().delete(volume));
-    nodes.until(() -> nodes.b.volume("vol").staleFor("a") == null);
+    nodes.until(() -> nodes.b.volume("vol").replicas().stale("a") == null);
     nodes.until(() -> nodes.b.volume("vol").record().replicas().isEmpty());
   }
 }

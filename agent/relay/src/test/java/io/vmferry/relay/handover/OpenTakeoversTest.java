@@ -163,6 +163,6 @@ final class OpenTakeoversTest {
     nodes.wire(true);
     nodes.await(nodes.a.attacher().drop(Nodes.DOMAIN));
     assertThat(source.record().state()).isEqualTo(VolumeState.RELEASED);
-    assertThat(nodes.b.volume("vol").staleFor("a")).isNotNull();
+    assertThat(nodes.b.volume("vol").replicas().stale("a")).isNotNull();
   }
 }

@@ -314,7 +314,7 @@ final class OwnerHandoverTest {
     moveAndWrite(nodes.a, 5);
     nodes.b.losePower();
     nodes.revive(nodes.b);
-    assertThat(nodes.b.volume("vol").staleFor("a")).as("lost with the power").isNull();
+    assertThat(nodes.b.volume("vol").replicas().stale("a")).as("lost with the power").isNull();
     assertThat(staleAt(nodes.b, nodes.a, 2))
         .contains(3L)
         .hasSizeLessThan(Nodes.SIZE / BlockGrid.BLOCK);

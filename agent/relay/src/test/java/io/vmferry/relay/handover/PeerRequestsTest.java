@@ -227,11 +227,11 @@ final class PeerRequestsTest {
     nodes.move(nodes.b, "vol");
     Volume owner = nodes.b.volume("vol");
     nodes.until(() -> owner.record().origin() == null);
-    assertThat(owner.staleFor("a").cardinality()).isEqualTo(1);
+    assertThat(owner.replicas().stale("a").cardinality()).isEqualTo(1);
     attach("a", RELEASED);
-    assertThat(owner.staleFor("a").cardinality()).as("its own epoch").isEqualTo(1);
+    assertThat(owner.replicas().stale("a").cardinality()).as("its own epoch").isEqualTo(1);
     attach("a", new Epoch(1, "a"));
-    assertThat(owner.staleFor("a")).as("another epoch: all is stale").isNull();
+    assertThat(owner.replicas().stale("a")).as("another epoch: all is stale").isNull();
   }
 
   private void attach(String peer, Epoch epoch) {

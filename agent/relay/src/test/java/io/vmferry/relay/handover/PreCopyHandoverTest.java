@@ -148,7 +148,7 @@ final class PreCopyHandoverTest {
   @Test
   void aReadThatComesLateIsRefusedAndHidesNoWrite() {
     copied(PreCopyMode.HOT_LAST);
-    long session = nodes.b.volume(VOL).preCopySession();
+    long session = nodes.b.volume(VOL).preCopy().session();
     nodes.ask(
         nodes.a,
         "b",
@@ -168,7 +168,7 @@ final class PreCopyHandoverTest {
   @Test
   void aWriteWhileABlockIsReadForTheStandbyIsNotMissed() {
     copied(PreCopyMode.HOT_LAST);
-    long session = nodes.b.volume(VOL).preCopySession();
+    long session = nodes.b.volume(VOL).preCopy().session();
     NbdSession guest = Nodes.open(nodes.a.volume(VOL), 50);
     // The disk takes its time for both, so that either may be the first to end.
     for (int block = 0; block < WRITES; block++) {
@@ -183,7 +183,7 @@ final class PreCopyHandoverTest {
   @Test
   void aSessionIsTheStandbysOwn() {
     copied(PreCopyMode.HOT_LAST);
-    long session = nodes.b.volume(VOL).preCopySession();
+    long session = nodes.b.volume(VOL).preCopy().session();
     Frame other = nodes.ask(nodes.a, "c", read(session, 0, BLOCK)).only();
     assertThat(other.getRefused().getCode()).isEqualTo(Refused.Code.WRONG_EPOCH);
   }
@@ -226,7 +226,7 @@ final class PreCopyHandoverTest {
     nodes.until(() -> staleAtOwner() == 0);
     nodes.attach(nodes.b, VOL);
     nodes.run(Duration.ofSeconds(1));
-    assertThat(standby.preCopySession()).as("the hook's attach changes nothing").isNotZero();
+    assertThat(standby.preCopy().session()).as("the hook's attach changes nothing").isNotZero();
   }
 
   @Test
@@ -246,7 +246,7 @@ final class PreCopyHandoverTest {
     nodes.a.preCopy(PreCopyMode.FULL);
     Volume back = nodes.attach(nodes.a, VOL);
     nodes.run(Duration.ofSeconds(1));
-    assertThat(back.preCopySession()).isZero();
+    assertThat(back.preCopy().session()).isZero();
     assertThat(back.status().present()).isEqualTo(Nodes.SIZE);
   }
 }

@@ -24,6 +24,7 @@ import io.vmferry.relay.sim.VirtualTime;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.NoSources;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeEnvironment;
 import io.vmferry.relay.volume.VolumeRecord;
 import io.vmferry.relay.volume.Volumes;
 import java.time.Duration;
@@ -54,7 +55,7 @@ final class TakeoverAnswersTest {
   private final Volumes volumes =
       new Volumes(
           "b",
-          new Volume.Shared(
+          new VolumeEnvironment(
               loop,
               tasks,
               storage,

@@ -33,6 +33,7 @@ import io.vmferry.relay.volume.LocalProcess;
 import io.vmferry.relay.volume.NoSources;
 import io.vmferry.relay.volume.ProcessTable;
 import io.vmferry.relay.volume.Volume;
+import io.vmferry.relay.volume.VolumeEnvironment;
 import io.vmferry.relay.volume.Volumes;
 import java.io.IOException;
 import java.time.Clock;
@@ -226,7 +227,7 @@ public final class SimNode {
     volumes =
         new Volumes(
             name,
-            new Volume.Shared(
+            new VolumeEnvironment(
                 life,
                 tasks,
                 storage,

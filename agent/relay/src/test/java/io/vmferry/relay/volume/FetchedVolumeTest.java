@@ -406,15 +406,17 @@ final class FetchedVolumeTest {
   void aPeerReadsThroughAReplicaWhoseDiskIsFull() throws IOException {
     Volume volume = onAFullDisk();
     List<byte[]> answers = new ArrayList<>();
-    volume.readForPeer(
-        BLOCK,
-        2 * BLOCK,
-        Unpooled.buffer(2 * BLOCK),
-        (data, error) -> {
-          byte[] bytes = new byte[data.readableBytes()];
-          data.readBytes(bytes);
-          answers.add(bytes);
-        });
+    volume
+        .peerReads()
+        .read(
+            BLOCK,
+            2 * BLOCK,
+            Unpooled.buffer(2 * BLOCK),
+            (data, error) -> {
+              byte[] bytes = new byte[data.readableBytes()];
+              data.readBytes(bytes);
+              answers.add(bytes);
+            });
     fixture.peer.reads(Role.DEMAND).forEach(FetchedVolumeTest::answer);
     fixture.run();
     byte[] expected = bytes(2 * BLOCK, ORIGIN);

@@ -59,8 +59,8 @@ final class LocalIoTest {
 
     assertThat(waiting()).containsExactly(Kind.WRITE);
     assertThat(reply.outcome()).isNull();
-    assertThat(volume.staleFor("a").cardinality()).isEqualTo(2);
-    assertThat(volume.staleFor("a").allSet(2, 4)).isTrue();
+    assertThat(volume.replicas().stale("a").cardinality()).isEqualTo(2);
+    assertThat(volume.replicas().stale("a").allSet(2, 4)).isTrue();
   }
 
   @Test
@@ -68,9 +68,9 @@ final class LocalIoTest {
     fetching(8);
     guest.writeZeroes(0, BLOCK, true, false, false, new RecordedReply());
     guest.trim(3 * BLOCK, BLOCK, false, new RecordedReply());
-    assertThat(volume.staleFor("a").cardinality()).isEqualTo(2);
-    assertThat(volume.staleFor("a").get(0)).isTrue();
-    assertThat(volume.staleFor("a").get(3)).isTrue();
+    assertThat(volume.replicas().stale("a").cardinality()).isEqualTo(2);
+    assertThat(volume.replicas().stale("a").get(0)).isTrue();
+    assertThat(volume.replicas().stale("a").get(3)).isTrue();
   }
 
   @Test
@@ -81,7 +81,7 @@ final class LocalIoTest {
     assertThat(write(BLOCK, filled(BLOCK, 1), false).outcome()).isEqualTo("ENOSPC");
 
     // A part of it may be in the file.
-    assertThat(volume.staleFor("a").get(1)).isTrue();
+    assertThat(volume.replicas().stale("a").get(1)).isTrue();
     assertThat(volume.failure()).isNull();
   }
 
@@ -89,7 +89,7 @@ final class LocalIoTest {
   void aReadMarksNothingStale() throws IOException {
     fetching(8);
     guest.read(0, BLOCK, new RecordedReply());
-    assertThat(volume.staleFor("a").cardinality()).isZero();
+    assertThat(volume.replicas().stale("a").cardinality()).isZero();
   }
 
   @Test

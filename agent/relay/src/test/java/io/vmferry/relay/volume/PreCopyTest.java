@@ -63,7 +63,7 @@ final class PreCopyTest {
   }
 
   private void beginAnew(PreCopyMode mode) {
-    volume.preCopy(mode);
+    volume.preCopy().mode(mode);
     answerBegin(77, HeapBlockMap.allSet(BLOCKS));
     answerHoles();
   }
@@ -97,13 +97,13 @@ final class PreCopyTest {
   @Test
   void byDefaultNothingIsAskedFor() {
     assertThat(owner.calls()).isEmpty();
-    volume.preCopy(PreCopyMode.NONE);
+    volume.preCopy().mode(PreCopyMode.NONE);
     assertThat(owner.calls()).isEmpty();
   }
 
   @Test
   void everyBlockComesOnceAfterTheHolesInTheSession() {
-    volume.preCopy(PreCopyMode.HOT_LAST);
+    volume.preCopy().mode(PreCopyMode.HOT_LAST);
     assertThat(begun().getContinues()).isZero();
     assertThat(begun().getEpoch().getNumber()).isEqualTo(1);
     answerBegin(77, HeapBlockMap.allSet(BLOCKS));
@@ -121,7 +121,7 @@ final class PreCopyTest {
   /** A hole of the second answer could else be stored beside a read of what was written there. */
   @Test
   void nothingIsReadUntilTheLastHoleIsKnown() {
-    volume.preCopy(PreCopyMode.HOT_LAST);
+    volume.preCopy().mode(PreCopyMode.HOT_LAST);
     answerBegin(77, HeapBlockMap.allSet(BLOCKS));
     FakeLink.Call first = owner.holesCall();
     first.holes(SIZE / 2, 0L, 100L * BLOCK);
@@ -144,17 +144,19 @@ final class PreCopyTest {
     open(volume, 7).read(0, BLOCK, reply);
     assertThat(owner.reads(Role.DEMAND)).as("a guest reads what the owner has now").hasSize(1);
     List<String> answers = new ArrayList<>();
-    volume.readForPeer(
-        0,
-        BLOCK,
-        Unpooled.buffer(BLOCK),
-        (data, error) -> answers.add(data == null ? "none" : "data"));
+    volume
+        .peerReads()
+        .read(
+            0,
+            BLOCK,
+            Unpooled.buffer(BLOCK),
+            (data, error) -> answers.add(data == null ? "none" : "data"));
     assertThat(answers).as("another node gets nothing of it").containsExactly("none");
   }
 
   @Test
   void theColdestBlocksComeFirst() {
-    volume.preCopy(PreCopyMode.HOT_LAST);
+    volume.preCopy().mode(PreCopyMode.HOT_LAST);
     answerBegin(77, HeapBlockMap.allSet(BLOCKS));
     FakeLink.Call holes = owner.holesCall();
     holes.holes((long) SIZE);
@@ -241,7 +243,7 @@ final class PreCopyTest {
 
   @Test
   void anOwnerThatKnowsNoPreCopyIsAskedOnce() {
-    volume.preCopy(PreCopyMode.FULL);
+    volume.preCopy().mode(PreCopyMode.FULL);
     owner.preCopyCalls().get(0).refuse(Refused.Code.UNSUPPORTED);
     owner.preCopyCalls().get(0).end();
     fixture.run(Duration.ofMinutes(1));
@@ -250,7 +252,7 @@ final class PreCopyTest {
 
   @Test
   void anOwnerThatRefusesIsAskedAgainLater() {
-    volume.preCopy(PreCopyMode.FULL);
+    volume.preCopy().mode(PreCopyMode.FULL);
     owner.preCopyCalls().get(0).refuse(Refused.Code.BUSY);
     owner.preCopyCalls().get(0).end();
     fixture.run(Duration.ofSeconds(4));

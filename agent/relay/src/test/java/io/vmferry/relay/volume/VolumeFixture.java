@@ -20,6 +20,7 @@ import io.vmferry.relay.sim.VirtualTime;
 import io.vmferry.relay.store.MemoryBlockFile;
 import java.io.IOException;
 import java.time.Duration;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -53,7 +54,7 @@ final class VolumeFixture {
     volumes =
         new Volumes(
             "b",
-            new Volume.Shared(
+            new VolumeEnvironment(
                 loop,
                 tasks,
                 storage,
@@ -134,6 +135,39 @@ final class VolumeFixture {
     } catch (NbdExportException e) {
       throw new AssertionError(e);
     }
+  }
+
+  /** The handover at an owner: the volume belongs to {@code to} now. */
+  void release(Volume volume, String to) throws IOException {
+    VolumeRecord released =
+        volume.record().released(volume.record().epoch().next(to), Instant.EPOCH);
+    storage.commit(List.of(released));
+    volume.become(released);
+  }
+
+  static RecordedReply read(NbdSession session, long offset, int length) {
+    RecordedReply reply = new RecordedReply();
+    session.read(offset, length, reply);
+    return reply;
+  }
+
+  static RecordedReply write(NbdSession session, long offset, ByteBuf data) {
+    RecordedReply reply = new RecordedReply();
+    session.write(offset, data, false, reply);
+    return reply;
+  }
+
+  static RecordedReply flush(NbdSession session) {
+    RecordedReply reply = new RecordedReply();
+    session.flush(reply);
+    return reply;
+  }
+
+  /** Gets one entry when the volume is quiet; null if all is durable. */
+  static List<IOException> quiesce(Volume volume) {
+    List<IOException> done = new ArrayList<>();
+    volume.quiesce(done::add);
+    return done;
   }
 
   static ByteBuf filled(int length, int value) {

@@ -4,12 +4,14 @@ package io.vmferry.relay.volume;
 import static io.vmferry.relay.volume.VolumeFixture.BLOCK;
 import static io.vmferry.relay.volume.VolumeFixture.bytes;
 import static io.vmferry.relay.volume.VolumeFixture.filled;
+import static io.vmferry.relay.volume.VolumeFixture.flush;
 import static io.vmferry.relay.volume.VolumeFixture.open;
+import static io.vmferry.relay.volume.VolumeFixture.quiesce;
+import static io.vmferry.relay.volume.VolumeFixture.read;
+import static io.vmferry.relay.volume.VolumeFixture.write;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.netty.buffer.ByteBuf;
-import io.vmferry.api.Epoch;
-import io.vmferry.api.VolumeState;
 import io.vmferry.nbd.ExportInfo;
 import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.peer.wire.Role;
@@ -18,8 +20,6 @@ import io.vmferry.relay.store.MemoryBlockFile;
 import io.vmferry.relay.store.MemoryBlockFile.Kind;
 import java.io.IOException;
 import java.time.Duration;
-import java.time.Instant;
-import java.util.ArrayList;
 import java.util.List;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -30,37 +30,6 @@ final class VolumeTest {
   private static final long SIZE = 8 * BLOCK;
 
   private final VolumeFixture fixture = new VolumeFixture();
-
-  private static RecordedReply read(NbdSession session, long offset, int length) {
-    RecordedReply reply = new RecordedReply();
-    session.read(offset, length, reply);
-    return reply;
-  }
-
-  private static RecordedReply write(NbdSession session, long offset, ByteBuf data) {
-    RecordedReply reply = new RecordedReply();
-    session.write(offset, data, false, reply);
-    return reply;
-  }
-
-  private static RecordedReply flush(NbdSession session) {
-    RecordedReply reply = new RecordedReply();
-    session.flush(reply);
-    return reply;
-  }
-
-  private static List<IOException> quiesce(Volume volume) {
-    List<IOException> done = new ArrayList<>();
-    volume.quiesce(done::add);
-    return done;
-  }
-
-  private void release(Volume volume, String to) throws IOException {
-    VolumeRecord released =
-        volume.record().released(volume.record().epoch().next(to), Instant.EPOCH);
-    fixture.storage.commit(List.of(released));
-    volume.become(released);
-  }
 
   // ---- SERVING
 
@@ -199,7 +168,7 @@ final class VolumeTest {
   void aReleasedReplicaParksAllButFlush() throws IOException {
     Volume volume = fixture.serving(SIZE);
     NbdSession guest = open(volume, 7);
-    release(volume, "a");
+    fixture.release(volume, "a");
 
     RecordedReply read = read(guest, 0, 512);
     RecordedReply write = write(guest, 0, filled(512, 1));
@@ -282,106 +251,6 @@ final class VolumeTest {
     assertThat(reply.bytes()).isEqualTo(bytes(BLOCK, 5));
   }
 
-  // ---- completion
-
-  @Test
-  void r14BecomesServingWhenTheLastBlockIsHere() throws IOException {
-    Volume volume = fixture.fetching(SIZE, 7);
-    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
-
-    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
-    fixture.run();
-
-    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
-    assertThat(fixture.storage.record(VolumeFixture.NAME).held()).isEqualTo(VolumeRecord.Held.ALL);
-    assertThat(fixture.events).containsOnlyOnce("complete");
-
-    int asked = fixture.peer.calls().size();
-    assertThat(read(open(volume, 7), 0, (int) SIZE).outcome()).isEqualTo("ok");
-    fixture.run(Duration.ofMinutes(1));
-    assertThat(fixture.peer.calls()).hasSize(asked);
-  }
-
-  @Test
-  void theLastDataIsDurableBeforeTheRecordSaysComplete() throws IOException {
-    fixture.fetching(SIZE, 7);
-    fixture.file().hold();
-    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
-    fixture.file().release(0);
-    fixture.run();
-
-    assertThat(fixture.storage.record(VolumeFixture.NAME).held())
-        .isEqualTo(VolumeRecord.Held.JOURNAL);
-    fixture.file().flow();
-    fixture.run();
-    assertThat(fixture.storage.record(VolumeFixture.NAME).held()).isEqualTo(VolumeRecord.Held.ALL);
-  }
-
-  @Test
-  void aHandoverThatBeginsDuringTheCompletionWins() throws IOException {
-    Volume volume = fixture.fetching(SIZE, 7);
-    fixture.file().hold();
-    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
-    fixture.file().release(0);
-    List<IOException> done = quiesce(volume);
-    fixture.file().flow();
-    fixture.run();
-
-    assertThat(done).containsExactly((IOException) null);
-    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
-    volume.resume();
-    fixture.run();
-    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
-  }
-
-  @Test
-  void aLastBlockThatCameWhileParkedCompletesAfterTheHandoverWasRefused() throws IOException {
-    Volume volume = fixture.fetching(SIZE, 7);
-    fixture.file().hold();
-    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
-    quiesce(volume);
-    fixture.file().flow();
-    fixture.run();
-    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
-
-    volume.resume();
-    fixture.run();
-
-    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
-  }
-
-  @Test
-  void aRelayKilledBetweenLastBlockAndRecordCompletesAfterItsStart() throws IOException {
-    fixture.fetching(SIZE, 7);
-    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
-    fixture.loop.kill();
-
-    VolumeFixture next = fixture.restarted();
-    next.run();
-
-    assertThat(next.volumes.byName(VolumeFixture.NAME).record().state())
-        .isEqualTo(VolumeState.SERVING);
-  }
-
-  @Test
-  void aStandbyThatStillCopiesBecomesCompleteAndStaysAStandby() throws IOException {
-    Volume volume = fixture.fetching(SIZE, 7);
-    release(volume, "c");
-    VolumeRecord attached = volume.record().attached(new Epoch(3, "c"), null);
-    fixture.storage.commit(List.of(attached));
-    volume.become(attached);
-
-    fixture.peer.reads(Role.BULK).get(0).data(7 * BLOCK, bytes(BLOCK, 1));
-    fixture.run();
-    fixture.peer.reads(Role.BULK).stream()
-        .findFirst()
-        .ifPresent(call -> call.data(7 * BLOCK, bytes(BLOCK, 1)));
-    fixture.run();
-
-    assertThat(volume.record().state()).isEqualTo(VolumeState.STANDBY);
-    assertThat(volume.record().held()).isEqualTo(VolumeRecord.Held.ALL);
-  }
-
   // ---- trouble
 
   @Test
@@ -429,87 +298,6 @@ final class VolumeTest {
     assertThat(read(guest, 0, BLOCK).outcome()).isEqualTo("EIO");
     assertThat(read(guest, 0, BLOCK).bytes()).isEmpty();
     assertThat(flush(guest).outcome()).isEqualTo("EIO");
-  }
-
-  // ---- from an NBD server
-
-  @Test
-  void r14AVolumeFromAServerIsServedAtOnceAndUsesItNoLonger() {
-    Volume volume = fixture.fromServer(2 * BLOCK);
-    assertThat(volume.record().state()).isEqualTo(VolumeState.FETCHING);
-    assertThat(fixture.source.open()).isEqualTo(1);
-    assertThat(volume.status().fetch().origin()).isEqualTo(FakeSource.URI);
-    NbdSession guest = open(volume, 7);
-
-    RecordedReply reply = read(guest, 0, BLOCK);
-    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(BLOCK, 4));
-    assertThat(reply.bytes()).isEqualTo(bytes(BLOCK, 4));
-    assertThat(write(guest, BLOCK, filled(BLOCK, 5)).outcome()).isEqualTo("ok");
-    fixture.run(Duration.ofSeconds(5));
-
-    assertThat(volume.record().state()).isEqualTo(VolumeState.SERVING);
-    assertThat(fixture.storage.record(VolumeFixture.NAME).source()).isNull();
-    assertThat(fixture.source.open()).isZero();
-    assertThat(volume.status().fetch()).isNull();
-    assertThat(read(guest, 0, BLOCK).bytes()).isEqualTo(bytes(BLOCK, 4));
-  }
-
-  @Test
-  void aRestartedRelayGoesOnWhereItWas() throws IOException {
-    Volume volume = fixture.fromServer(2 * BLOCK);
-    fixture.peer.reads(Role.BULK).get(0).data(0, bytes(BLOCK, 4));
-    RecordedReply flushed = flush(open(volume, 7));
-    fixture.run();
-    assertThat(flushed.outcome()).isEqualTo("ok");
-
-    VolumeFixture next = fixture.restarted();
-    next.run();
-    Volume again = next.volumes.byName(VolumeFixture.NAME);
-    assertThat(again.record()).isEqualTo(volume.record());
-    assertThat(again.status().present()).isEqualTo(BLOCK);
-    assertThat(next.source.open()).isEqualTo(1);
-    assertThat(next.peer.reads(Role.BULK).get(0).request().getRead().getOffset()).isEqualTo(BLOCK);
-  }
-
-  @Test
-  void aHandoverThatDidNotHappenKeepsTheConnection() {
-    Volume volume = fixture.fromServer(SIZE);
-    quiesce(volume);
-    fixture.run();
-    volume.resume();
-    assertThat(fixture.source.open()).isEqualTo(1);
-    volume.close("test", () -> {});
-    assertThat(fixture.source.open()).isZero();
-  }
-
-  @Test
-  void r3ReadsWaitForTheServerAndGoOnWhenItIsBack() {
-    Volume volume = fixture.fromServer(SIZE);
-    NbdSession guest = open(volume, 7);
-    fixture.peer.cut();
-    RecordedReply reply = read(guest, 0, BLOCK);
-    fixture.run(Duration.ofMinutes(1));
-    assertThat(reply.outcome()).isNull();
-    assertThat(volume.status().fetch().linkUp()).isFalse();
-
-    fixture.source.repair();
-    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(BLOCK, 3));
-    assertThat(reply.bytes()).isEqualTo(bytes(BLOCK, 3));
-  }
-
-  @Test
-  void r3ALostLinkIsNoError() throws IOException {
-    Volume volume = fixture.fetching(SIZE, 0);
-    NbdSession guest = open(volume, 7);
-    RecordedReply reply = read(guest, 0, BLOCK);
-    fixture.peer.cut();
-    fixture.run(Duration.ofSeconds(10));
-    assertThat(reply.outcome()).isNull();
-
-    fixture.peer.repair();
-    volume.linkUp("a");
-    fixture.peer.reads(Role.DEMAND).get(0).data(0, bytes(BLOCK, 3));
-    assertThat(reply.bytes()).isEqualTo(bytes(BLOCK, 3));
   }
 
   @Test
