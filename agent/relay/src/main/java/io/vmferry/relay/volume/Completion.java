@@ -96,8 +96,9 @@ final class Completion {
   private void later(IOException error) {
     host.failed(error);
     if (!host.stopped()) {
-      String name = host.record().name();
-      log.warn("volume {} is complete, but not durably: {}", name, error.getMessage());
+      VolumeRecord record = host.record();
+      VolumeLog.about(log.atWarn(), record)
+          .log("volume {} is complete, but not durably: {}", record.name(), error.getMessage());
       shared.loop().after(RETRY, this::look);
     }
   }
@@ -116,10 +117,11 @@ final class Completion {
                     },
             (nothing, error) -> {
               if (error != null) {
-                log.warn(
-                    "volume {}: the journal of held blocks could not be removed: {}",
-                    complete.name(),
-                    error.getMessage());
+                VolumeLog.about(log.atWarn(), complete)
+                    .log(
+                        "volume {}: the journal of held blocks could not be removed: {}",
+                        complete.name(),
+                        error.getMessage());
               }
             });
   }
