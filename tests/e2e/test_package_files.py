@@ -48,3 +48,11 @@ def test_rpm_is_well_formed_and_has_the_files_of_the_deb(built):
 def test_the_selinux_module_compiles(built, tmp_path):
     source = REPOSITORY / "packaging/src/selinux/vmferry.te"
     subprocess.run(["checkmodule", "-M", "-m", "-o", tmp_path / "vmferry.mod", source], check=True)
+
+
+def test_making_the_archive_of_classes_never_ends_a_relay_that_serves():
+    """systemd ends a service whose ExecStartPost takes longer than TimeoutStartSec."""
+    unit = (REPOSITORY / "packaging/src/common/vmferry-relay.service").read_text()
+    minutes = re.search(r"^TimeoutStartSec=(\d+)min$", unit, re.M).group(1)
+    kill, bound = re.search(r"^ExecStartPost=\+-/usr/bin/timeout --kill-after=(\d+) (\d+) /bin/sh ", unit, re.M).groups()
+    assert int(bound) + int(kill) < int(minutes) * 60

@@ -5,6 +5,7 @@ that the RPM is for. Their libvirt and Java are in dpkg's database, not in rpm's
 The tests are one story: install while no systemd runs, boot, use, upgrade, remove.
 """
 
+import os
 import subprocess
 
 import pytest
@@ -69,6 +70,24 @@ def test_relay_and_agent_run_as_their_users_from_the_archive(node):
         assert f"Uid:\t{uid}\t{uid}\t" in node.run(["cat", f"/proc/{pid}/status"]).stdout
         assert maps(node, pid, archive_of(node))
     assert read_pattern(node) == 0
+
+
+def test_an_archive_of_a_java_that_was_built_again_is_replaced(node):
+    """Updates of these distributions may keep the name of a build. The relay's next start makes the archive, after it serves."""
+    archive = archive_of(node)
+    node.run(["systemctl", "restart", "vmferry-relay"])
+    made_for = node.file(f"{archive}.of").read_text()
+    modules = node.run(["sh", "-c", ". /usr/share/vmferry/java.sh; echo $home/lib/modules"]).stdout.strip()
+    seconds = node.file(modules).stat().st_mtime
+    node.run(["touch", "--date=@1", modules])
+    try:
+        node.run(["systemctl", "restart", "vmferry-relay"])
+        assert archive_of(node) == archive and node.file(f"{archive}.of").read_text() != made_for, "made anew"
+        node.run(["systemctl", "restart", "vmferry-relay"])
+        assert maps(node, show(node, "vmferry-relay", "MainPID"), archive)
+    finally:
+        os.utime(node.file(modules), (seconds, seconds))
+    node.run(["systemctl", "restart", "vmferry-relay"])
 
 
 def test_an_upgrade_replaces_the_agent_but_no_relay_that_has_guests(node):

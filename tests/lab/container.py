@@ -42,7 +42,7 @@ CGROUPS = next(path for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/c
 
 BOOT_TIMEOUT = 60  # seconds
 GONE_TIMEOUT = 10  # seconds, for what the kernel clears away after the last process
-COMMAND_TIMEOUT = 300  # seconds; apt may have to download
+COMMAND_TIMEOUT = 900  # seconds; apt may have to download, on a busy machine
 
 
 class Container:
