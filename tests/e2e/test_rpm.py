@@ -36,9 +36,7 @@ def installed():
     """By the machine's rpm, in another root."""
     packages.install_missing(TOOLS)
     assert_built()
-    with Container(CACHE / "rpm-root") as container:
-        container.run(["apt-get", "-q", "update"])
-        container.install(*NEEDED)
+    with Container(CACHE / "rpm-root", NEEDED) as container:
         container.run(["groupadd", "--system", "qemu"])
         container.run(["usermod", "-aG", "qemu", QEMU_USER])
         container.copy_in(RPM, "/vmferry.rpm")
@@ -60,10 +58,11 @@ def test_it_installs_in_another_root(installed):
     assert installed.groups_of("vmferry") == {"vmferry", "qemu"}
     assert installed.groups_of("vmferry-agent") == {"vmferry-agent", "vmferry", "libvirt"}
     assert "nbd-socket-group: qemu" in installed.file(CONFIG).read_text()
-    assert installed.file(archive_of(installed)).exists()
 
 
 def test_relay_and_agent_run_as_their_users_from_the_archive(node):
+    """In a root without /proc Java could not make the archive: the relay's first start did, after it served."""
+    node.run(["systemctl", "restart", *UNITS])
     for unit, user in (("vmferry-relay", "vmferry"), ("vmferry-agent", "vmferry-agent")):
         pid = show(node, unit, "MainPID")
         uid = node.run(["id", "-u", user]).stdout.strip()
