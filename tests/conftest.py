@@ -25,7 +25,10 @@ SHOWN_LINES = 80  # of the timeline, for a failed test
 
 # The files that take longest (seven minutes to two), to be begun first: else the last worker has one of them when all
 # others are done.
-LONG = ["test_rollback", "test_packages", "test_migration", "test_faults", "test_outages", "test_readme", "test_power_loss"]
+LONG = [
+    "test_rollback", "test_packages", "test_migration", "test_faults", "test_rpm", "test_outages", "test_readme",
+    "test_power_loss",
+]  # fmt: skip
 
 
 def pytest_addoption(parser):

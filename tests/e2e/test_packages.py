@@ -1,12 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The packages, as an operator meets them: on a fresh Debian with its own systemd, apt, libvirtd and nothing of ours.
+"""The DEB, as an operator meets it: on a fresh Debian with its own systemd, apt, libvirtd and nothing of ours.
 
 The tests are one story, in this order: install while no systemd runs, boot, configure, use, upgrade, remove, purge.
 """
 
 import os
 import re
-import shlex
 import subprocess
 import time
 
@@ -14,20 +13,29 @@ import pytest
 
 from lab import packages
 from lab.container import CACHE, TOOLS, Container
+from lab.installed import DEB
+from lab.packaged import (
+    CONFIG,
+    EXPORT,
+    HOOK,
+    NBD_SOCKET,
+    QEMU_USER,
+    UNITS,
+    VOLUME,
+    Guest,
+    archive_of,
+    assert_built,
+    create_volume,
+    drop_in,
+    journal,
+    maps,
+    read_pattern,
+    set_up,
+    show,
+    usec,
+)
 from lab.paths import REPOSITORY
 from lab.waiting import wait_for
-
-BUILT = REPOSITORY / "packaging/target"
-DEB = BUILT / "vmferry.deb"
-RPM = BUILT / "vmferry.rpm"
-UNITS = ["vmferry-relay", "vmferry-agent"]
-
-CONFIG = "/etc/vmferry/vmferry.yaml"
-NBD_SOCKET = "/run/vmferry/nbd.sock"
-HOOK = "/etc/libvirt/hooks/qemu.d/vmferry"
-QEMU_USER = "libvirt-qemu"
-VOLUME = "vm1"
-EXPORT = f"nbd+unix:///{VOLUME}?socket={NBD_SOCKET}"
 
 # Exposure by systemd-analyze, times ten: 0 is the best, 100 the worst; what remains is explained in the units.
 MOST_EXPOSED = 20
@@ -36,8 +44,7 @@ MOST_EXPOSED = 20
 @pytest.fixture(scope="module")
 def debian():
     packages.install_missing(TOOLS)
-    for package in (DEB, RPM):
-        assert package.exists(), f"{package} is not built: run mvn -B package"
+    assert_built()
     with Container(CACHE / "root") as container:
         container.run(["apt-get", "-q", "update"])
         yield container
@@ -56,54 +63,8 @@ def installed(debian):
 @pytest.fixture(scope="module")
 def node(installed):
     """The same system, booted and set up as README.md says."""
-    installed.boot()
-    installed.run(["sh", "-ec", SET_UP])
-    installed.run(["systemctl", "start", *UNITS])
+    set_up(installed)
     return installed
-
-
-SET_UP = f"""\
-vmferry pki init /root/ca
-vmferry pki issue /root/ca host-a
-install -m 644 /root/ca/ca.crt /etc/vmferry/pki/ca.crt
-install -m 644 /root/ca/host-a.crt /etc/vmferry/pki/node.crt
-install -m 400 -o vmferry /root/ca/host-a.key /etc/vmferry/pki/node.key
-sed -i 's/^#node: .*/node: host-a/' {CONFIG}
-"""
-
-
-# ---- the packages as files
-
-
-def test_lintian_finds_no_error(debian):
-    report = subprocess.run(
-        ["lintian", "--allow-root", "--fail-on", "error", DEB], capture_output=True, text=True, check=False
-    )
-    print(report.stdout)
-    assert report.returncode == 0, report.stdout
-    assert "W:" not in re.sub("W: vmferry: (initial-upload|unknown-java-class-version).*", "", report.stdout)
-
-
-def test_rpm_is_well_formed_and_has_the_files_of_the_deb(debian):
-    assert "digests OK" in subprocess.run(["rpm", "-K", RPM], capture_output=True, text=True, check=True).stdout
-    rpm = set(subprocess.run(["rpm", "-qpl", RPM], capture_output=True, text=True, check=True).stdout.split())
-    listing = subprocess.run(["dpkg-deb", "-c", DEB], capture_output=True, text=True, check=True).stdout
-    deb = {line.split()[5].lstrip(".") for line in listing.splitlines() if not line.endswith("/")}
-    # Debian's own papers and AppArmor; the default configuration is in its place in the RPM.
-    only_deb = {
-        "/etc/apparmor.d/abstractions/libvirt-qemu.d/vmferry",
-        "/usr/share/doc/vmferry/changelog.Debian.gz",
-        "/usr/share/doc/vmferry/copyright",
-        "/usr/share/vmferry/vmferry.yaml",
-    }
-    assert deb - rpm == only_deb
-    marked = subprocess.run(["rpm", "-qpc", RPM], capture_output=True, text=True, check=True).stdout.split()
-    assert marked == [HOOK, CONFIG]
-
-
-def test_the_selinux_module_compiles(debian, tmp_path):
-    source = REPOSITORY / "packaging/src/selinux/vmferry.te"
-    subprocess.run(["checkmodule", "-M", "-m", "-o", tmp_path / "vmferry.mod", source], check=True)
 
 
 # ---- installed, not booted
@@ -167,11 +128,13 @@ def test_units_are_valid_and_little_exposed(node):
     files = [f"/usr/lib/systemd/system/{unit}.service" for unit in UNITS]
     verified = node.run(["systemd-analyze", "verify", "--man=no", *files])
     assert "vmferry" not in verified.stdout + verified.stderr
-    for file in files:
+    recorded = (REPOSITORY / "SECURITY.md").read_text()
+    for unit, file in zip(UNITS, files, strict=True):
         report = node.run(["systemd-analyze", "security", "--offline=true", "--no-pager",
                                 f"--threshold={MOST_EXPOSED}", file], check=False)  # fmt: skip
-        print(file, re.search("Overall exposure.*", report.stdout).group())
         assert report.returncode == 0, report.stdout
+        exposure = re.search(r"Overall exposure level for .*: (\S+)", report.stdout).group(1)
+        assert f"`{unit}` {exposure}" in recorded, f"{unit}: SECURITY.md does not say {exposure}"
 
 
 def test_relay_and_agent_run_as_their_users_without_any_right_more(node):
@@ -254,9 +217,7 @@ def test_reload_applies_a_new_rate_and_refuses_a_bad_file(node):
 
 
 def test_a_volume_is_served_to_qemus_user_and_to_nobody_else(node):
-    node.run(["vmferry", "volume", "create", VOLUME, "--size", "64M"])
-    written = node.run(["qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", "-c", "flush", EXPORT], user=QEMU_USER)
-    assert "wrote 1048576" in written.stdout
+    create_volume(node)
     for stranger in ("nobody", "vmferry-agent"):
         refused = node.run(["qemu-io", "-f", "raw", "-c", "read 0 4k", EXPORT], user=stranger, check=False)
         assert "Permission denied" in refused.stdout + refused.stderr
@@ -406,106 +367,7 @@ def test_purge_without_volumes_leaves_nothing_but_the_certificates(node):
     assert node.run(["ls", "/etc/vmferry"]).stdout.split() == ["pki"]
 
 
-# ---- the RPM
-
-
-def test_the_rpm_installs_runs_and_goes_in_another_root(node):
-    """On a Debian, whose libvirt and Java rpm's database doesn't know: that is what --nodeps is for here."""
-    node.power_off()
-    node.run(["groupadd", "--system", "qemu"])  # as on the distributions that the RPM is for
-    node.copy_in(RPM, "/vmferry.rpm")
-    rpm = ["rpm", "--root", str(node.root), "--nodeps"]
-    subprocess.run([*rpm, "-i", RPM], check=True)
-    assert "qemu" in node.groups_of("vmferry")
-    assert "nbd-socket-group: qemu" in node.file(CONFIG).read_text()
-    node.boot()
-    node.run(["sh", "-ec", SET_UP.replace("vmferry pki init /root/ca\n", "rm /root/ca/host-a.*\n")])
-    for unit in UNITS:
-        command = shlex.split(unit_line(node, unit, "ExecStart"))
-        assert node.run(["test", "-x", command[0]]).returncode == 0
-    node.run(["systemctl", "start", *UNITS])
-    node.run(["vmferry", "volume", "create", VOLUME, "--size", "64M"])
-    node.run(["usermod", "-aG", "qemu", QEMU_USER])
-    assert "wrote" in node.run(["qemu-io", "-f", "raw", "-c", "write -P 7 0 1M", EXPORT], user=QEMU_USER).stdout
-    node.power_off()
-    subprocess.run([*rpm, "-e", "vmferry"], check=True)
-    assert not node.file("/usr/bin/vmferry").exists()
-    assert node.file(f"/var/lib/vmferry/volumes/{VOLUME}/data").exists()
-    assert node.file(f"{CONFIG}.rpmsave").exists()
-
-
 # ---- helpers
-
-
-class Guest:
-    """A process of QEMU's user that has the volume open, as a guest's QEMU has."""
-
-    def __init__(self, node):
-        self._node = node
-
-    def __enter__(self):
-        self._process = self._node.begin(["qemu-io", "-f", "raw", EXPORT], user=QEMU_USER)
-        self.read()
-        return self
-
-    def __exit__(self, *exception):
-        self._process.stdin.close()
-        self._process.wait(20)
-
-    def read(self):
-        self._process.stdin.write("read -P 7 0 4k\n")
-        self._process.stdin.flush()
-        while True:
-            line = self._process.stdout.readline()
-            assert line, "qemu-io ended"
-            found = re.search(r"read \d+(?=/)|.*(?:failed|error).*", line)
-            if found:
-                return found.group()
-
-
-def read_pattern(node):
-    """How many bytes of what was written are not there any more."""
-    done = node.run(["qemu-io", "-f", "raw", "-c", "read -P 7 0 1M", EXPORT], user=QEMU_USER)
-    assert "read 1048576" in done.stdout
-    return done.stdout.count("Pattern verification failed")
-
-
-def show(node, unit, key):
-    return node.run(["systemctl", "show", "--value", f"--property={key}", unit]).stdout.strip()
-
-
-def unit_line(node, unit, key):
-    text = node.file(f"/usr/lib/systemd/system/{unit}.service").read_text()
-    return re.search(rf"^{key}=(.*)$", text, re.M).group(1)
-
-
-def journal(node, unit):
-    return node.run(["journalctl", "--no-pager", "-o", "cat", "-u", unit]).stdout
-
-
-def archive_of(node):
-    """The archive that the launcher names for the Java it finds."""
-    return node.run(["sh", "-c", ". /usr/share/vmferry/java.sh; echo $archive"]).stdout.strip()
-
-
-def maps(node, pid, file):
-    return file in node.run(["cat", f"/proc/{pid}/maps"]).stdout
-
-
-def usec(node, unit, key):
-    return int(show(node, unit, key))
-
-
-def drop_in(node, unit, line):
-    """Changes a setting of a unit, as `systemctl edit` would; None takes it back."""
-    folder = node.file(f"/etc/systemd/system/{unit}.service.d")
-    folder.mkdir(parents=True, exist_ok=True)
-    if line:
-        (folder / "test.conf").write_text(f"[Service]\n{line}\n")
-    else:
-        (folder / "test.conf").unlink()
-        folder.rmdir()
-    node.run(["systemctl", "daemon-reload"])
 
 
 def upgrade(node, revision):

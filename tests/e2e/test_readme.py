@@ -229,6 +229,18 @@ def test_a_new_operator_gets_a_migrated_vm(hosts):
     )
 
 
+def test_the_journals_have_the_move_under_one_number(hosts):
+    """By the search that docs/operations.md names."""
+    domain = hosts.b.virsh("domuuid", "vm")
+    search = f"journalctl -u vmferry-relay -u vmferry-agent --grep migration={domain}"
+    assert search.replace(domain, "UUID") in (REPOSITORY / "docs/operations.md").read_text()
+    for machine in hosts.both:
+        lines = machine.type(f"{search} --no-pager -o cat").splitlines()
+        of_the_move = [line for line in lines if " peer=host-" in line]
+        assert len(of_the_move) >= 2
+        assert all(f" volume={VOLUME} epoch=" in line for line in lines)
+
+
 def check_before_the_move(hosts):
     """On hosts that are right nothing is found."""
     for machine in hosts.both:
@@ -289,6 +301,11 @@ BROKEN = {
     "the relay is stopped": (
         "systemctl stop vmferry-relay",
         "relay", "FAIL", "systemctl start vmferry-relay",
+        None,
+    ),
+    "the relay can't read its key": (
+        "chown root /etc/vmferry/pki/node.key",
+        "certificates", "FAIL", "chown vmferry /etc/vmferry/pki/node.key && systemctl restart vmferry-relay",
         None,
     ),
     "everybody reads the key": (

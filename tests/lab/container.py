@@ -5,7 +5,9 @@ Needs no systemd on the machine, only its tool systemd-nspawn. Nothing of it is 
 in `tests/target`, and downloaded packages, so that the next run need not fetch them again.
 """
 
+import contextlib
 import errno
+import fcntl
 import os
 import shutil
 import signal
@@ -40,7 +42,7 @@ CGROUPS = next(path for path in (Path("/sys/fs/cgroup/unified"), Path("/sys/fs/c
 
 BOOT_TIMEOUT = 60  # seconds
 GONE_TIMEOUT = 10  # seconds, for what the kernel clears away after the last process
-COMMAND_TIMEOUT = 300  # seconds; apt may have to download
+COMMAND_TIMEOUT = 900  # seconds; apt may have to download, on a busy machine
 
 
 class Container:
@@ -84,9 +86,11 @@ class Container:
         options = {"capture_output": True, "text": True, "stdin": subprocess.DEVNULL, **options}
         if options.get("input") is not None:
             del options["stdin"]
-        result = subprocess.run(
-            [*self._entrance(), *command], env=ENVIRONMENT, timeout=COMMAND_TIMEOUT, check=False, **options
-        )
+        # Two that are not booted share what apt has downloaded, and its lock there.
+        with _turn() if command[0] == "apt-get" and not self.booted else contextlib.nullcontext():
+            result = subprocess.run(
+                [*self._entrance(), *command], env=ENVIRONMENT, timeout=COMMAND_TIMEOUT, check=False, **options
+            )
         if check and result.returncode != 0:
             raise AssertionError(f"{command} in {self.root}: status {result.returncode}\n{result.stdout}{result.stderr}")
         return result
@@ -212,6 +216,15 @@ class Container:
                 "sh", "-c", script, "container"]  # fmt: skip
 
 
+@contextlib.contextmanager
+def _turn():
+    """One at a time, of the processes that run tests beside each other. Not to be taken twice."""
+    CACHE.mkdir(parents=True, exist_ok=True)
+    with open(CACHE / "lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
 def _removed(folder):
     try:
         os.rmdir(folder)
@@ -235,12 +248,13 @@ def _mirror():
 
 def _system(packages):
     """The archive of a Debian with these packages, made once."""
-    _make_bare_system()
+    with _turn():
+        _make_bare_system()
     if not packages:
         return BARE
     archive = CACHE / f"{SUITE}-{'-'.join(packages)}.tar"
     if not archive.exists():
-        with Container(CACHE / "fresh") as container:
+        with Container(CACHE / f"fresh-{os.getpid()}") as container:
             container.run(["apt-get", "-q", "update"])
             container.install(*packages)
             _pack(container.root, archive)
@@ -248,7 +262,7 @@ def _system(packages):
 
 
 def _pack(root, archive):
-    partial = archive.with_suffix(".partial")
+    partial = archive.with_suffix(f".{os.getpid()}")
     subprocess.run(["tar", "-cf", partial, "-C", root, "."], check=True)
     partial.rename(archive)
 

@@ -90,6 +90,21 @@ class LocalRelay:
         self._process.kill()
         self._process.wait()
 
+    def clear(self):
+        """Deletes all volumes and lifts the cap. A test that failed may have left a client, or no relay: then it starts anew."""
+        if self._process.poll() is None:
+            self.control.put("/v1/rate", {"bytesPerSecond": None})
+            volumes = self.control.get("/v1/status")["volumes"]
+            if not any(volume["clients"] for volume in volumes):
+                for volume in volumes:
+                    self.control.delete(f"/v1/volumes/{volume['name']}")
+                return
+        self.kill()
+        for folder in (self.state_folder, self.folder / "run/vmferry"):
+            shutil.rmtree(folder)
+            folder.mkdir()
+        self.start()
+
     def __exit__(self, *exception):
         self._process.terminate()
         try:

@@ -16,9 +16,13 @@ list=/usr/share/vmferry/classes.list
 if [ -z "$archive" ] || [ ! -r "$list" ]; then
   exit 0
 fi
-# The JVM itself looks at date and size only, and all builds of a release may have the same date.
-program=$(sha256sum <"$jar")
-if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$program" ]; then
+# The JVM itself looks at the jar's date and size only, and all builds of a release may have the same date. And a package of
+# Java that was built again may call its Java the same, though it doesn't take the other one's archive.
+made_for=$(
+  sha256sum <"$jar"
+  stat -L -c '%n %s %Y' "$home/lib/server/libjvm.so" "$home/lib/modules" 2>/dev/null || true
+)
+if [ -r "$archive" ] && [ "$(cat "$archive.of" 2>/dev/null)" = "$made_for" ]; then
   exit 0
 fi
 # Those of other builds of Java, and of the program before an upgrade.
@@ -31,4 +35,4 @@ trap 'rm -f "$archive.new"' EXIT
   -Xlog:disable -Xlog:all=error:stderr -cp "$jar" >/dev/null
 chmod 644 "$archive.new"
 mv "$archive.new" "$archive"
-echo "$program" >"$archive.of"
+echo "$made_for" >"$archive.of"

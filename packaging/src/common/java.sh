@@ -3,6 +3,7 @@
 #
 # Finds the Java that vmferry runs with; sourced. Sets
 #   java     path of a Java 17 or later, which need not be the one that the distribution's alternatives point to; or empty
+#   home     where that Java is installed
 #   archive  where its class data archive is, if there is one (archive-classes.sh); or empty
 #
 # VMFERRY_JAVA  path of the java to use
@@ -32,7 +33,7 @@ new_enough() {
   [ "${major:-0}" -ge "$least" ]
 }
 
-java='' archive=''
+java='' home='' archive=''
 for candidate in "${VMFERRY_JAVA:-}" /usr/bin/java /usr/lib/jvm/*/bin/java; do
   if new_enough "$candidate"; then
     java=$candidate

@@ -110,7 +110,12 @@ public final class ControlServer implements AutoCloseable {
     } catch (CompletionException e) {
       server.close();
       throw new IOException(
-          "can't listen on " + socket + ": " + e.getCause().getMessage(), e.getCause());
+          "can't listen on "
+              + socket
+              + ": "
+              + e.getCause().getMessage()
+              + "; correct paths.run in vmferry.yaml, or the mode of that directory",
+          e.getCause());
     } catch (IOException | RuntimeException e) {
       server.close();
       throw e;
@@ -181,7 +186,7 @@ public final class ControlServer implements AutoCloseable {
         Files.delete(socket);
       }
     } catch (IOException e) {
-      log.warn("can't remove {}", socket, e);
+      log.warn("can't remove {}, the next start replaces it: {}", socket, e.toString());
     }
     server.close();
   }

@@ -29,9 +29,14 @@ public final class ReloadApi {
       reloaded = reload.call();
     } catch (Exception e) {
       String reason = e.getMessage() == null ? e.toString() : e.getMessage();
-      log.error("the configuration was read again and is refused, nothing is changed: {}", reason);
+      log.error(
+          "the configuration was read again and is refused, nothing is changed; correct it and"
+              + " reload again: {}",
+          reason);
       throw new ProblemException(
-          Problem.Code.REFUSED, "the configuration is refused, nothing is changed: " + reason);
+          Problem.Code.REFUSED,
+          "the configuration is refused, nothing is changed; correct it and reload again: "
+              + reason);
     }
     log.info(
         "the configuration was read again: {}",

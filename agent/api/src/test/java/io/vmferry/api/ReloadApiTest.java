@@ -26,6 +26,7 @@ class ReloadApiTest {
         .isInstanceOfSatisfying(
             ProblemException.class,
             e -> assertThat(e.problem().code()).isEqualTo(Problem.Code.REFUSED))
-        .hasMessage("the configuration is refused, nothing is changed: no key");
+        .hasMessage(
+            "the configuration is refused, nothing is changed; correct it and reload again: no key");
   }
 }

@@ -84,7 +84,10 @@ public final class VmferryCommand {
         failure instanceof ProblemException
             || failure instanceof CommandFailure
             || failure instanceof ConfigException;
-    String message = expected ? failure.getMessage() : "internal error: " + failure;
+    String message =
+        expected
+            ? failure.getMessage()
+            : "internal error: " + failure + "; this is a fault of vmferry: please report it";
     command.getErr().println("vmferry: " + message);
     return CommandLine.ExitCode.SOFTWARE;
   }

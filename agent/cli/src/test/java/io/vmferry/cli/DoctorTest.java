@@ -164,6 +164,22 @@ class DoctorTest extends CliFixture {
   }
 
   @Test
+  void aKeyThatTheRelayCantReadFails() {
+    String key = pki.resolve("host-a.key").toString();
+    host.unreadable.add(key);
+    assertFails(
+        "certificates",
+        "the relay's user vmferry can't read " + key,
+        "chown vmferry " + key + " && systemctl restart vmferry-relay");
+  }
+
+  @Test
+  void whoIsNotRootCantTryAsTheRelaysUser() {
+    host.answers.put("runuser", new Processes.Result(1, "", "runuser: may not be used\n"));
+    assertThat(doctor().out()).doesNotContain("can't read").contains("ok    certificates");
+  }
+
+  @Test
   void aDeadRelayFails() throws IOException {
     stopServers();
     startAgent();
@@ -308,7 +324,7 @@ class DoctorTest extends CliFixture {
   @Test
   void withoutSystemdNobodyKnowsWhetherTheHookWasSeen() {
     host.missing.add("systemctl");
-    assertWarns("hook", "whether libvirtd has seen it is not known", "kill -HUP");
+    assertWarns("hook", "whether libvirtd has seen it is not known", "pkill -HUP -x libvirtd");
   }
 
   @Test

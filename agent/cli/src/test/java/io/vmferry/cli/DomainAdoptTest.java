@@ -8,8 +8,10 @@ import io.vmferry.cli.base.Processes;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.nio.file.attribute.PosixFilePermissions;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -36,6 +38,7 @@ class DomainAdoptTest extends CliFixture {
   @BeforeEach
   void aShutOffDomain() throws IOException {
     startRelay();
+    Files.createDirectories(directory.resolve("root/var/tmp"));
     processes = this::run;
     virsh.state = "shut off";
     socket = directory.resolve("run/nbd.sock").toString();
@@ -247,9 +250,10 @@ class DomainAdoptTest extends CliFixture {
 
   @Test
   void aDefinitionThatLibvirtRefusesUndoesTheImport() {
-    virsh.defineProblem = "no";
-    assertRefused("does not take the new definition of the domain web");
+    virsh.defineProblems.add("no");
+    assertRefused("does not take the new definition of the domain web", "nothing is changed");
     assertThat(node.deletions).containsExactly("web-vda");
+    assertNothingLeftInVarTmp();
   }
 
   @Test
@@ -261,9 +265,94 @@ class DomainAdoptTest extends CliFixture {
 
   @Test
   void aDomainThatIsStartedInTheLastMomentGetsItsDefinitionBack() {
-    virsh.states.addAll(List.of("shut off", "shut off", "running"));
+    startedInTheLastMoment(before);
     assertRefused("web is running");
     assertThat(virsh.modes).as("defined and taken back").hasSize(2);
+    assertNothingLeftInVarTmp();
+  }
+
+  @Test
+  void aDomainThatIsStartedWithItsNewDisksKeepsThem() {
+    startedInTheLastMoment(null);
+    assertThat(adopt().exit()).isZero();
+    assertThat(virsh.definition("web")).contains("web-vda");
+    assertThat(node.volumes).containsOnlyKeys("web-vda");
+    assertNothingLeftInVarTmp();
+  }
+
+  /** The volumes must go: what its guest writes from now on is not in them. */
+  @Test
+  void anOldDefinitionThatLibvirtDoesNotTakeBackIsInAFile() throws IOException {
+    startedInTheLastMoment(before);
+    virsh.defineProblems.addAll(List.of("", "no"));
+    Outcome outcome = adopt();
+    assertThat(outcome.exit()).isEqualTo(1);
+    assertThat(outcome.err())
+        .hasLineCount(1)
+        .contains(
+            "web was started meanwhile and runs with its old disks",
+            "Failed to define domain: no; `virsh define " + oldDefinition() + "` brings the old");
+    assertThat(node.deletions).containsExactly("web-vda");
+    assertThat(oldDefinition()).hasContent(before);
+    assertThat(PosixFilePermissions.toString(Files.getPosixFilePermissions(oldDefinition())))
+        .isEqualTo("rw-------");
+    assertThat(interruptible).isEmpty();
+  }
+
+  @Test
+  void whenNobodyKnowsWhichDisksItHasNothingIsDeleted() throws IOException {
+    virsh.states.addAll(List.of("shut off", "shut off", FakeVirsh.NO_ANSWER));
+    Outcome outcome = adopt();
+    assertThat(outcome.exit()).isEqualTo(1);
+    assertThat(outcome.err())
+        .hasLineCount(1)
+        .contains(
+            "web has its new definition, but whether it was started with its old disks",
+            "failed to connect",
+            "`virsh dumpxml web`",
+            "`virsh define " + oldDefinition() + "`");
+    assertThat(oldDefinition()).hasContent(before);
+    assertThat(node.deletions).isEmpty();
+  }
+
+  @Test
+  void aDefinitionThatWasTakenThoughVirshFailedKeepsItsVolumes() throws IOException {
+    virsh.defineProblems.add("connection lost");
+    virsh.takesAll = true;
+    Outcome outcome = adopt();
+    assertThat(outcome.exit()).isEqualTo(1);
+    assertThat(outcome.err())
+        .hasLineCount(1)
+        .contains(
+            "connection lost; whether it has it all the same is not known",
+            "`virsh define " + oldDefinition() + "`");
+    assertThat(virsh.definition("web")).contains("web-vda");
+    assertThat(node.deletions).isEmpty();
+  }
+
+  /** After the last look before it gets its new definition, and seen by the one after that. */
+  private void startedInTheLastMoment(String live) {
+    virsh.states.addAll(List.of("shut off", "shut off"));
+    virsh.state = "running";
+    virsh.live = live;
+  }
+
+  private Path oldDefinition() throws IOException {
+    return filesInVarTmp().get(0);
+  }
+
+  private void assertNothingLeftInVarTmp() {
+    try {
+      assertThat(filesInVarTmp()).isEmpty();
+    } catch (IOException e) {
+      throw new AssertionError(e);
+    }
+  }
+
+  private List<Path> filesInVarTmp() throws IOException {
+    try (Stream<Path> files = Files.list(directory.resolve("root/var/tmp"))) {
+      return files.toList();
+    }
   }
 
   @Test
@@ -383,8 +472,24 @@ class DomainAdoptTest extends CliFixture {
   @Test
   void aDefinitionThatLibvirtRefusesRemovesTheImages() {
     defineVolumes("db");
-    virsh.defineProblem = "no";
+    virsh.defineProblems.add("no");
     assertNotReleased("does not take the new definition");
     assertThat(directory.resolve("db.qcow2")).doesNotExist();
+  }
+
+  @Test
+  void imagesOfADomainThatGotItsVolumesBackAreRemoved() {
+    defineVolumes("db");
+    startedInTheLastMoment(before);
+    assertNotReleased("web is running");
+    assertThat(directory.resolve("db.qcow2")).doesNotExist();
+  }
+
+  @Test
+  void imagesThatADomainRunsWithAreNeverRemoved() {
+    defineVolumes("db");
+    startedInTheLastMoment(null);
+    assertThat(release().exit()).isZero();
+    assertThat(directory.resolve("db.qcow2")).hasContent("image");
   }
 }

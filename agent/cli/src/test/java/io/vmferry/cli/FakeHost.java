@@ -17,6 +17,9 @@ final class FakeHost implements Processes {
   /** Programs that are not installed. */
   final Set<String> missing = new HashSet<>();
 
+  /** Files that the relay's user can't read. */
+  final Set<String> unreadable = new HashSet<>();
+
   /** What a program answers instead of its content. */
   final Map<String, Result> answers = new HashMap<>();
 
@@ -43,7 +46,8 @@ final class FakeHost implements Processes {
           command.equals(List.of("id", "-u", "libvirt-qemu"))
               ? new Result(0, "64055\n", "")
               : new Result(1, "", "id: no such user\n");
-      case "runuser" -> new Result(0, "", "");
+      case "runuser" ->
+          new Result(unreadable.contains(command.get(command.size() - 1)) ? 1 : 0, "", "");
       case "semodule" -> new Result(0, "virt\nvmferry\n", "");
       default -> throw new AssertionError("not expected: " + command);
     };

@@ -29,8 +29,17 @@ final class FakeVirsh implements Processes {
   String snapshots = "\n";
   String checkpoints = "\n";
 
-  /** Why no definition is taken, or null. */
-  String defineProblem;
+  /** Why the next definitions are not taken, one each, empty for one that is; then all are. */
+  final Deque<String> defineProblems = new ArrayDeque<>();
+
+  /** Takes a definition though it says that it does not, as one whose answer is lost. */
+  boolean takesAll;
+
+  /** What a domain runs with, if that is not its definition; or null. */
+  String live;
+
+  /** The look at a domain's state that fails, beside those in {@link #states}. */
+  static final String NO_ANSWER = "";
 
   /** File modes of the definitions that were taken. */
   final List<String> modes = new ArrayList<>();
@@ -84,13 +93,12 @@ final class FakeVirsh implements Processes {
       return new Result(1, "", "error: failed to get domain '" + domain + "'\n");
     }
     return switch (verb + " " + String.join(" ", arguments)) {
-      case "dumpxml --domain", "dumpxml --inactive --security-info --domain" ->
-          new Result(0, domains.get(domain), "");
+      case "dumpxml --domain" -> new Result(0, live == null ? domains.get(domain) : live, "");
+      case "dumpxml --inactive --security-info --domain" -> new Result(0, domains.get(domain), "");
       case "version --daemon" ->
           new Result(
               0, "Using library: libvirt 9.9.9\nRunning against daemon: " + version + "\n", "");
-      case "domstate --domain" ->
-          new Result(0, (states.isEmpty() ? state : states.remove()) + "\n", "");
+      case "domstate --domain" -> state(states.isEmpty() ? state : states.remove());
       case "dominfo --domain" ->
           new Result(
               0,
@@ -103,19 +111,30 @@ final class FakeVirsh implements Processes {
     };
   }
 
+  private static Result state(String state) {
+    return state.equals(NO_ANSWER)
+        ? new Result(1, "", "error: failed to connect to the hypervisor\n")
+        : new Result(0, state + "\n", "");
+  }
+
   private Result define(List<String> arguments) {
     if (!arguments.get(0).equals("--file")) {
       throw new AssertionError("not expected: define " + arguments);
     }
-    if (defineProblem != null) {
-      return new Result(1, "", "error: Failed to define domain\nerror: " + defineProblem + "\n");
+    String problem = defineProblems.isEmpty() ? "" : defineProblems.remove();
+    Result result =
+        problem.isEmpty()
+            ? new Result(0, "", "")
+            : new Result(1, "", "error: Failed to define domain\nerror: " + problem + "\n");
+    if (!problem.isEmpty() && !takesAll) {
+      return result;
     }
     try {
       Path file = Path.of(arguments.get(1));
       modes.add(PosixFilePermissions.toString(Files.getPosixFilePermissions(file)));
       String xml = Files.readString(file);
       domains.put(xml.replaceFirst("(?s).*<name>(.*)</name>.*", "$1"), xml);
-      return new Result(0, "", "");
+      return result;
     } catch (IOException e) {
       throw new AssertionError(e);
     }

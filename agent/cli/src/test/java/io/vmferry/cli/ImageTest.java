@@ -109,7 +109,11 @@ class ImageTest extends CliFixture {
     assertThat(outcome)
         .isEqualTo(
             new Outcome(
-                1, "", "vmferry: can't import " + image + " into the volume db: No space left\n"));
+                1,
+                "",
+                "vmferry: can't import "
+                    + image
+                    + " into the volume db: No space left; nothing is made: remove the cause, then try again\n"));
     assertThat(node.deletions).containsExactly("db");
     assertThat(interruptible).isEmpty();
   }
@@ -222,7 +226,10 @@ class ImageTest extends CliFixture {
     Path target = directory.resolve("out.img");
     Outcome outcome = run("volume", "export", "db", target.toString());
     assertThat(outcome.err())
-        .isEqualTo("vmferry: can't export the volume db to " + target + ".part: No space left\n");
+        .isEqualTo(
+            "vmferry: can't export the volume db to "
+                + target
+                + ".part: No space left; nothing is made: remove the cause, then try again\n");
     assertThat(directory.resolve("out.img.part")).doesNotExist();
     assertThat(target).doesNotExist();
   }

@@ -2,17 +2,12 @@
 package io.vmferry.cli;
 
 import static org.assertj.core.api.Assertions.assertThat;
-import static org.assertj.core.api.Assertions.catchThrowableOfType;
 
 import io.vmferry.cli.base.Surroundings;
-import io.vmferry.config.Config;
-import io.vmferry.config.ConfigException;
-import io.vmferry.config.ConfigProblem;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import java.util.Set;
 import java.util.TreeSet;
@@ -31,7 +26,6 @@ class ManPagesTest {
   private static final Set<String> COMMON = Set.of("--config", "--help", "--version");
 
   private static final Pattern LONG_OPTION = Pattern.compile("(?<![a-z-])--[a-z][a-z-]*");
-  private static final String UNKNOWN = "unknown";
 
   @Test
   void everyCommandHasASectionWithItsOptions() throws IOException {
@@ -62,17 +56,6 @@ class ManPagesTest {
         page("vmferry.1").lines().filter(line -> line.startsWith(".SS ")).toList();
     assertThat(sections).hasSameSizeAs(commands);
     assertThat(sections).allSatisfy(line -> assertThat(commands).contains(line.substring(4)));
-  }
-
-  @Test
-  void everyKeyOfTheConfigurationIsDescribed() throws IOException {
-    Set<String> described =
-        page("vmferry.yaml.5")
-            .lines()
-            .filter(line -> line.matches("\\.B [a-z.-]+"))
-            .map(line -> line.substring(3))
-            .collect(Collectors.toCollection(TreeSet::new));
-    assertThat(described).containsAll(configKeys());
   }
 
   private static List<CommandSpec> leaves() {
@@ -107,29 +90,6 @@ class ManPagesTest {
     assertThat(start).as("section of " + name).isNotNegative();
     int end = page.indexOf("\n.S", start + 1);
     return page.substring(start, end);
-  }
-
-  /** Every key the reader knows, as it says itself when it refuses unknown ones. */
-  private static Set<String> configKeys() {
-    StringBuilder yaml = new StringBuilder(UNKNOWN + ": 1\n");
-    for (String section :
-        List.of("tls", "paths", "copy", "guest", "retention", "metrics", "libvirt", "log")) {
-      yaml.append(section).append(":\n  ").append(UNKNOWN).append(": 1\n");
-    }
-    ConfigException refusal =
-        catchThrowableOfType(ConfigException.class, () -> Config.parse("test", yaml.toString()));
-    Set<String> keys = new TreeSet<>();
-    Set<String> sections = new TreeSet<>();
-    for (ConfigProblem problem : refusal.problems()) {
-      if (problem.key().endsWith(UNKNOWN)) {
-        String section = problem.key().substring(0, problem.key().length() - UNKNOWN.length());
-        sections.add(section.replace(".", ""));
-        String allowed = problem.reason().replaceFirst(".*allowed: ", "");
-        Arrays.stream(allowed.split(", ", -1)).forEach(key -> keys.add(section + key));
-      }
-    }
-    keys.removeAll(sections);
-    return keys;
   }
 
   /** A page without roff's escapes of the hyphen. */

@@ -132,7 +132,9 @@ class VmferryCommandTest extends CliFixture {
     Outcome outcome = run("status", "--watch");
     assertThat(outcome.exit()).isEqualTo(1);
     assertThat(outcome.err())
-        .isEqualTo("vmferry: internal error: java.lang.IllegalStateException: broken\n");
+        .isEqualTo(
+            "vmferry: internal error: java.lang.IllegalStateException: broken; this is a fault of"
+                + " vmferry: please report it\n");
   }
 
   @Test

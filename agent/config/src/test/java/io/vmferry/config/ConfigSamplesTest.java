@@ -94,11 +94,21 @@ class ConfigSamplesTest {
 
   @Test
   void theShippedFileAndTheSampleHaveEveryKey() throws IOException {
-    Set<String> keys = allKeys();
-    assertThat(keys).contains("node", "copy.connections", "tls.ca");
+    Set<String> keys = ConfigKeys.all();
     assertThat(keysOf(uncommented())).containsAll(keys);
     assertThat(keysOf(Files.readString(CONFIG.resolve("samples/valid/all-keys.yaml"))))
         .containsAll(keys);
+  }
+
+  @Test
+  void oneSampleHasEachKeyWrongAndIsToldAllOfThemAtOnce() {
+    Path sample = CONFIG.resolve("samples/invalid/all-wrong.yaml");
+    ConfigException refusal =
+        catchThrowableOfType(ConfigException.class, () -> Config.load(sample));
+    assertThat(
+            refusal.problems().stream()
+                .map(problem -> problem.key().replaceAll("^(peers).*", "$1")))
+        .containsAll(ConfigKeys.all());
   }
 
   @Test
@@ -131,28 +141,6 @@ class ConfigSamplesTest {
     return Files.readAllLines(CONFIG.resolve("vmferry.yaml")).stream()
         .map(line -> line.matches("#([a-z].*|  [a-z].*)") ? line.substring(1) : line)
         .collect(Collectors.joining("\n"));
-  }
-
-  /** Every key the reader knows, as it tells itself when it refuses unknown ones. */
-  private static Set<String> allKeys() {
-    String nothing = "nothing: 1\n";
-    StringBuilder yaml = new StringBuilder(nothing);
-    for (String section : List.of("tls", "paths", "copy", "guest", "retention", "libvirt", "log")) {
-      yaml.append(section).append(":\n  ").append(nothing);
-    }
-    ConfigException refusal =
-        catchThrowableOfType(ConfigException.class, () -> Config.parse("test", yaml.toString()));
-    Set<String> keys = new LinkedHashSet<>();
-    for (ConfigProblem problem : refusal.problems()) {
-      if (problem.key().endsWith("nothing")) {
-        String prefix = problem.key().substring(0, problem.key().length() - "nothing".length());
-        String allowed = problem.reason().substring(problem.reason().indexOf("allowed: ") + 9);
-        for (String key : allowed.split(", ", -1)) {
-          keys.add(prefix + key);
-        }
-      }
-    }
-    return keys;
   }
 
   private static Set<String> keysOf(String yaml) {

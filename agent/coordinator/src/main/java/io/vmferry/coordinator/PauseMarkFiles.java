@@ -35,7 +35,7 @@ final class PauseMarkFiles implements PauseMarks {
         try {
           marks.add(UUID.fromString(file.getFileName().toString()));
         } catch (IllegalArgumentException e) {
-          log.warn("{} is not the mark of a domain and is ignored", file);
+          log.warn("{} is not the mark of a domain and is ignored; remove it", file);
         }
       }
     } catch (NoSuchFileException e) {

@@ -33,6 +33,10 @@ class MetricsTest {
 
   private static final Pattern SAMPLE =
       Pattern.compile("([a-z_]+)(\\{([a-z]+=\"([^\"\\\\\n]|\\\\.)*\",?)*})? (-?[0-9.E-]+)");
+
+  /** What Prometheus adds, and histograms' own. */
+  private static final Set<String> SCRAPED = Set.of("instance", "job", "le");
+
   private static final String HISTOGRAM_PARTS = "_(bucket|sum|count)$";
   private static final Pattern LABEL = Pattern.compile("([a-z]+)=\"");
 
@@ -211,14 +215,50 @@ class MetricsTest {
   }
 
   @Test
-  void theDashboardAsksForMetricsThatExist() throws IOException {
-    Matcher names = Pattern.compile("vmferry_[a-z_]+").matcher(Files.readString(DASHBOARD));
-    Set<String> asked = new TreeSet<>();
-    while (names.find()) {
-      asked.add(family(names.group()));
+  void dashboardAndAlertsAskForMetricsThatExist() throws IOException {
+    for (Path file : List.of(DASHBOARD, DOCUMENT)) {
+      Matcher names = Pattern.compile("vmferry_[a-z_]+").matcher(Files.readString(file));
+      Set<String> asked = new TreeSet<>();
+      while (names.find()) {
+        asked.add(family(names.group()));
+      }
+      assertThat(asked).hasSizeGreaterThan(10);
+      assertThat(exposed().keySet()).as("%s", file).containsAll(asked);
     }
-    assertThat(asked).hasSizeGreaterThan(10);
-    assertThat(exposed().keySet()).containsAll(asked);
+  }
+
+  /** An expression with a label that there isn't is empty, and nobody is told. */
+  @Test
+  void dashboardAndAlertsAskForLabelsThatExist() throws IOException {
+    Map<String, Set<String>> exposed = exposed();
+    Set<String> all = new TreeSet<>(SCRAPED);
+    exposed.values().forEach(all::addAll);
+    int found = 0;
+    for (Path file : List.of(DASHBOARD, DOCUMENT)) {
+      String text = Files.readString(file).replace("\\\"", "\"");
+      Matcher selected = Pattern.compile("(vmferry_[a-z_]+)\\{([^}]*)}").matcher(text);
+      while (selected.find()) {
+        Set<String> labels = new TreeSet<>();
+        Matcher label = Pattern.compile("([a-z]+)[=!]").matcher(selected.group(2));
+        while (label.find()) {
+          labels.add(label.group(1));
+        }
+        labels.removeAll(SCRAPED);
+        assertThat(exposed.get(family(selected.group(1)))).as(selected.group()).containsAll(labels);
+        found++;
+      }
+      Matcher grouped = Pattern.compile("\\b(?:by|on) ?\\(([a-z, ]+)\\)").matcher(text);
+      while (grouped.find()) {
+        assertThat(all).as(grouped.group()).contains(grouped.group(1).split(", *", -1));
+        found++;
+      }
+      Matcher shown = Pattern.compile("\\{\\{([a-z]+)}}").matcher(text);
+      while (shown.find()) {
+        assertThat(all).as(shown.group()).contains(shown.group(1));
+        found++;
+      }
+    }
+    assertThat(found).isGreaterThan(50);
   }
 
   /** A histogram is documented once, not by its parts. */

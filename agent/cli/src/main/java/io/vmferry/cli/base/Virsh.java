@@ -53,15 +53,11 @@ public final class Virsh {
   /**
    * Replaces a domain's definition.
    *
+   * @param failure what it means if libvirt refuses; the reason follows
    * @param file with its XML
    */
-  public void define(String domain, Path file) throws CommandFailure {
-    run(
-        "libvirt does not take the new definition of the domain " + domain,
-        "",
-        "define",
-        "--file",
-        file.toString());
+  public void define(String failure, Path file) throws CommandFailure {
+    run(failure, "", "define", "--file", file.toString());
   }
 
   /**

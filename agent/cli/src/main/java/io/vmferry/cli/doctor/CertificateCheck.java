@@ -2,11 +2,13 @@
 package io.vmferry.cli.doctor;
 
 import io.vmferry.cli.base.CommandFailure;
+import io.vmferry.cli.base.Processes;
 import io.vmferry.cli.pki.Pem;
 import io.vmferry.cli.text.Finding;
 import io.vmferry.config.Config;
 import java.io.IOException;
 import java.nio.file.Files;
+import java.nio.file.Path;
 import java.nio.file.attribute.PosixFilePermission;
 import java.security.GeneralSecurityException;
 import java.security.PrivateKey;
@@ -31,12 +33,17 @@ final class CertificateCheck {
   /** Before the end: time to issue and copy new ones. */
   static final Duration RENEWAL_TIME = Duration.ofDays(30);
 
+  /** Who the relay runs as; the packages make it. */
+  private static final String RELAY_USER = "vmferry";
+
   private final Config config;
   private final Clock clock;
+  private final Processes processes;
 
-  CertificateCheck(Config config, Clock clock) {
+  CertificateCheck(Config config, Clock clock, Processes processes) {
     this.config = config;
     this.clock = clock;
+    this.processes = processes;
   }
 
   List<Finding> run() {
@@ -57,6 +64,7 @@ final class CertificateCheck {
     checkDates("the authority's certificate", ca, "vmferry pki init NEW-DIR", findings);
     checkDates("the certificate", certificate, issue(), findings);
     checkMode(findings);
+    checkReadable(findings);
     if (findings.isEmpty()) {
       findings.add(
           Finding.ok(
@@ -182,6 +190,28 @@ final class CertificateCheck {
               "the mode of " + config.tls().key() + " is unknown: " + CommandFailure.reason(e),
               "whoever has the key can read and take over every volume",
               "run this as root"));
+    }
+  }
+
+  /** Tried as that user: a key that was copied as root is root's. */
+  private void checkReadable(List<Finding> findings) {
+    for (Path file : List.of(config.tls().ca(), config.tls().certificate(), config.tls().key())) {
+      try {
+        Processes.Result tried =
+            processes.run(
+                List.of("runuser", "-u", RELAY_USER, "--", "test", "-r", file.toString()), false);
+        // With words it is runuser that failed: there is no such user, or this is not root.
+        if (tried.exit() != 0 && tried.errors().isBlank()) {
+          findings.add(
+              Finding.fail(
+                  SUBJECT,
+                  "the relay's user " + RELAY_USER + " can't read " + file,
+                  "the relay does not start, or goes on with what it read before",
+                  "chown " + RELAY_USER + " " + file + " && systemctl restart vmferry-relay"));
+        }
+      } catch (IOException e) {
+        return; // no runuser: not known, and the relay says it itself
+      }
     }
   }
 

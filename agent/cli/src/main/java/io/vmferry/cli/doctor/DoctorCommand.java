@@ -62,9 +62,9 @@ public final class DoctorCommand extends ConfiguredCommand {
       return findings;
     }
     findings.add(Finding.ok("config", configFile() + ", node " + config.node()));
-    findings.addAll(new CertificateCheck(config, surroundings().clock()).run());
-    ProcessCheck processes = new ProcessCheck(config);
     Processes programs = surroundings().processes();
+    findings.addAll(new CertificateCheck(config, surroundings().clock(), programs).run());
+    ProcessCheck processes = new ProcessCheck(config);
     Optional<RelayStatus> relay =
         processes.relay(new PeerCheck(config, surroundings().clock()), findings);
     Optional<AgentStatus> agent = processes.agent(findings);

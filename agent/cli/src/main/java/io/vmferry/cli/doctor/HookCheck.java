@@ -60,7 +60,7 @@ final class HookCheck {
               + " is there; whether libvirtd has seen it is not known: "
               + CommandFailure.reason(e),
           WHY,
-          "if it was installed after libvirtd was started: kill -HUP the process libvirtd");
+          "if it was installed after libvirtd was started: pkill -HUP -x libvirtd");
     }
   }
 

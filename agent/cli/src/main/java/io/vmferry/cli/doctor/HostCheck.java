@@ -41,7 +41,7 @@ final class HostCheck {
           "space",
           state + " can't be looked at: " + CommandFailure.reason(e),
           "volumes are kept there",
-          "mkdir " + state + ", or set paths.state");
+          "install -d -m 700 -o vmferry -g vmferry " + state + ", or set paths.state");
     }
     long growth =
         relay.map(RelayStatus::volumes).orElse(List.of()).stream()

@@ -59,6 +59,14 @@ final class DiskElement {
         .map(source -> source.getAttribute("name"));
   }
 
+  /** What its data are read from, to compare: the same text for the same image or volume. */
+  String data() {
+    return disk.getAttribute("type")
+        + child(disk, SOURCE)
+            .map(source -> " " + source.getAttribute(FILE) + " " + source.getAttribute("name"))
+            .orElse("");
+  }
+
   /** Whether there is anything in it: a drive for CDs may be empty. */
   boolean isFilled() {
     return child(disk, SOURCE).isPresent();

@@ -5,7 +5,6 @@ import io.vmferry.api.RelayClient;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.ConfiguredCommand;
 import io.vmferry.cli.base.Surroundings;
-import io.vmferry.cli.base.Virsh;
 import io.vmferry.cli.volume.ImageImport;
 import io.vmferry.cli.volume.QemuImg;
 import io.vmferry.config.Config;
@@ -15,7 +14,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CopyOnWriteArrayList;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Parameters;
 
@@ -37,37 +35,27 @@ public final class DomainAdopt extends ConfiguredCommand {
   @Override
   public Integer call() throws Exception {
     Config config = config();
-    ShutOffDomain found =
-        ShutOffDomain.find(new Virsh(surroundings().processes(), config.libvirtUri()), domain);
-    DomainDocument document = DomainDocument.parse(found.definition());
+    ShutOffDomain found = ShutOffDomain.find(surroundings(), config.libvirtUri(), domain);
+    DomainDocument document = DomainDocument.parse(found.name(), found.definition());
     Map<DiskElement, QemuImg.Info> images = images(found, document, config);
     List<String> done = new ArrayList<>();
     try (RelayClient relay = new RelayClient(config.paths().relaySocket())) {
       ImageImport imports =
           new ImageImport(surroundings(), relay, config.paths().nbdSocket(), this::warn);
-      // Read by the thread that a signal starts.
-      List<String> made = new CopyOnWriteArrayList<>();
-      var interrupt = surroundings().interrupts().undo(() -> made.forEach(imports::undo));
-      try {
-        for (Map.Entry<DiskElement, QemuImg.Info> image : images.entrySet()) {
-          DiskElement disk = image.getKey();
-          Path file = disk.file().orElseThrow();
-          String volume = found.name() + "-" + disk.target();
-          imports.run(volume, file, image.getValue());
-          made.add(volume);
-          disk.becomeVolume(volume, config.paths().nbdSocket());
-          done.add(disk.target() + " is the volume " + volume + "; " + file + " is kept");
-        }
-        document.forgetOwner();
-        // From here on a signal leaves volumes that no domain uses, at worst; never the reverse.
-        interrupt.end();
-        found.redefine(document.xml());
-      } catch (CommandFailure | RuntimeException e) {
-        made.forEach(imports::undo);
-        throw e;
-      } finally {
-        interrupt.end();
-      }
+      new DiskSwap(surroundings().interrupts(), found)
+          .run(
+              document,
+              made -> {
+                for (Map.Entry<DiskElement, QemuImg.Info> image : images.entrySet()) {
+                  DiskElement disk = image.getKey();
+                  Path file = disk.file().orElseThrow();
+                  String volume = found.name() + "-" + disk.target();
+                  imports.run(volume, file, image.getValue());
+                  made.accept(() -> imports.undo(volume));
+                  disk.becomeVolume(volume, config.paths().nbdSocket());
+                  done.add(disk.target() + " is the volume " + volume + "; " + file + " is kept");
+                }
+              });
     }
     done.forEach(out()::println);
     return OK;

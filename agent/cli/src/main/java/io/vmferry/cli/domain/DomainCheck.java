@@ -61,8 +61,11 @@ public final class DomainCheck extends ConfiguredCommand {
               "disk",
               xml.name() + " has no disk on " + config.paths().nbdSocket(),
               "vmferry moves only volumes of its own",
-              "vmferry volume import, then put what vmferry volume disk-xml prints into the"
-                  + " domain"));
+              "virsh shutdown "
+                  + xml.name()
+                  + ", then: vmferry domain adopt "
+                  + xml.name()
+                  + " makes volumes of its images"));
       return findings;
     }
     try (RelayClient relay = relay()) {
@@ -81,7 +84,9 @@ public final class DomainCheck extends ConfiguredCommand {
     try {
       return DomainXml.parse(xml, config.paths().nbdSocket().toString());
     } catch (DomainXml.InvalidException e) {
-      throw new CommandFailure("domain " + domain + ": " + e.getMessage(), e);
+      throw new CommandFailure(
+          "domain " + domain + ": " + e.getMessage() + "; look at `virsh dumpxml " + domain + "`",
+          e);
     }
   }
 
@@ -109,7 +114,9 @@ public final class DomainCheck extends ConfiguredCommand {
               "disk",
               target + " is no vmferry disk",
               "vmferry does not move it: " + node + " must find it under the same name",
-              "virsh change-media --eject for a CD, vmferry volume import for a disk"));
+              "virsh change-media --eject for a CD; vmferry domain adopt "
+                  + xml.name()
+                  + ", while it is shut off, for an image"));
     }
     return findings;
   }

@@ -8,6 +8,8 @@ import java.io.StringReader;
 import java.io.StringWriter;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Map;
+import java.util.stream.Collectors;
 import javax.xml.parsers.DocumentBuilderFactory;
 import javax.xml.parsers.ParserConfigurationException;
 import javax.xml.transform.OutputKeys;
@@ -33,14 +35,22 @@ final class DomainDocument {
   }
 
   /** Reads libvirt's XML. */
-  static DomainDocument parse(String xml) throws CommandFailure {
+  static DomainDocument parse(String domain, String xml) throws CommandFailure {
     try {
       DocumentBuilderFactory factory = DocumentBuilderFactory.newDefaultNSInstance();
       factory.setFeature(NO_DTD, true);
       return new DomainDocument(
           factory.newDocumentBuilder().parse(new InputSource(new StringReader(xml))));
     } catch (SAXException | IOException | ParserConfigurationException e) {
-      throw new CommandFailure("the definition of the domain can't be read: " + e.getMessage(), e);
+      throw new CommandFailure(
+          "the definition of the domain "
+              + domain
+              + " can't be read: "
+              + e.getMessage()
+              + "; look at `virsh dumpxml --inactive "
+              + domain
+              + "`",
+          e);
     }
   }
 
@@ -55,6 +65,14 @@ final class DomainDocument {
       }
     }
     return disks;
+  }
+
+  /** Whether each disk of the other one is here, and reads its data from the same place. */
+  boolean hasDisksOf(DomainDocument other) {
+    Map<String, String> here =
+        disks().stream()
+            .collect(Collectors.toMap(DiskElement::target, DiskElement::data, (one, two) -> one));
+    return other.disks().stream().allMatch(disk -> disk.data().equals(here.get(disk.target())));
   }
 
   /** Removes what an earlier life as owner of volumes has left: it would send a search astray. */

@@ -6,7 +6,6 @@ import io.vmferry.api.VolumeStatus;
 import io.vmferry.cli.base.CommandFailure;
 import io.vmferry.cli.base.ConfiguredCommand;
 import io.vmferry.cli.base.Surroundings;
-import io.vmferry.cli.base.Virsh;
 import io.vmferry.cli.volume.ImageExport;
 import io.vmferry.config.Config;
 import java.io.IOException;
@@ -17,7 +16,6 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import java.util.concurrent.CopyOnWriteArrayList;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -60,42 +58,32 @@ public final class DomainRelease extends ConfiguredCommand {
   @Override
   public Integer call() throws Exception {
     Config config = config();
-    ShutOffDomain found =
-        ShutOffDomain.find(new Virsh(surroundings().processes(), config.libvirtUri()), domain);
-    DomainDocument document = DomainDocument.parse(found.definition());
+    ShutOffDomain found = ShutOffDomain.find(surroundings(), config.libvirtUri(), domain);
+    DomainDocument document = DomainDocument.parse(found.name(), found.definition());
     List<String> done = new ArrayList<>();
     try (RelayClient relay = new RelayClient(config.paths().relaySocket())) {
       Map<DiskElement, String> volumes = volumes(found, document, config, relay);
       ImageExport exports = new ImageExport(surroundings(), relay, config.paths(), this::warn);
-      // Read by the thread that a signal starts.
-      List<Path> made = new CopyOnWriteArrayList<>();
-      var interrupt = surroundings().interrupts().undo(() -> made.forEach(this::remove));
-      try {
-        for (Map.Entry<DiskElement, String> entry : volumes.entrySet()) {
-          DiskElement disk = entry.getKey();
-          String volume = entry.getValue();
-          Path file = file(volume);
-          exports.run(volume, file, format.name(), false);
-          made.add(file);
-          disk.becomeFile(file, format.name());
-          done.add(
-              disk.target()
-                  + " is "
-                  + file
-                  + "; the volume is kept: `vmferry volume delete "
-                  + volume
-                  + "` when it is not needed any more");
-        }
-        document.forgetOwner();
-        // From here on a signal leaves images that no domain uses, at worst; never the reverse.
-        interrupt.end();
-        found.redefine(document.xml());
-      } catch (CommandFailure | RuntimeException e) {
-        made.forEach(this::remove);
-        throw e;
-      } finally {
-        interrupt.end();
-      }
+      new DiskSwap(surroundings().interrupts(), found)
+          .run(
+              document,
+              made -> {
+                for (Map.Entry<DiskElement, String> entry : volumes.entrySet()) {
+                  DiskElement disk = entry.getKey();
+                  String volume = entry.getValue();
+                  Path file = file(volume);
+                  exports.run(volume, file, format.name(), false);
+                  made.accept(() -> remove(file));
+                  disk.becomeFile(file, format.name());
+                  done.add(
+                      disk.target()
+                          + " is "
+                          + file
+                          + "; the volume is kept: `vmferry volume delete "
+                          + volume
+                          + "` when it is not needed any more");
+                }
+              });
     }
     done.forEach(out()::println);
     return OK;
@@ -139,7 +127,9 @@ public final class DomainRelease extends ConfiguredCommand {
               + found.name()
               + " has no disk on "
               + config.paths().nbdSocket()
-              + ", so there is nothing to release");
+              + ", so there is nothing to release; `virsh domblklist --details "
+              + found.name()
+              + "` shows its disks");
     }
     return volumes;
   }
@@ -148,7 +138,7 @@ public final class DomainRelease extends ConfiguredCommand {
     try {
       Files.deleteIfExists(file);
     } catch (IOException e) {
-      warn("the image " + file + " is left: " + CommandFailure.reason(e));
+      warn("the image " + file + " is left: " + CommandFailure.reason(e) + "; remove it");
     }
   }
 }

@@ -92,7 +92,11 @@ final class Authority {
               Extension.keyUsage, true, new KeyUsage(KeyUsage.keyCertSign | KeyUsage.cRLSign));
       write(caKey(), caCertificate(), keys.getPrivate(), sign(builder, keys.getPrivate()));
     } catch (GeneralSecurityException | OperatorCreationException | CertIOException e) {
-      throw new CommandFailure("can't make a certificate: " + e.getMessage(), e);
+      throw new CommandFailure(
+          "can't make a certificate: "
+              + e.getMessage()
+              + "; try another Java, named in VMFERRY_JAVA",
+          e);
     }
   }
 
@@ -135,7 +139,11 @@ final class Authority {
               new JcaX509ExtensionUtils().createAuthorityKeyIdentifier(ca));
       write(key(node), certificate(node), keys.getPrivate(), sign(builder, caKey));
     } catch (GeneralSecurityException | OperatorCreationException | CertIOException e) {
-      throw new CommandFailure("can't make a certificate: " + e.getMessage(), e);
+      throw new CommandFailure(
+          "can't make a certificate: "
+              + e.getMessage()
+              + "; try another Java, named in VMFERRY_JAVA",
+          e);
     }
   }
 
@@ -222,7 +230,13 @@ final class Authority {
       }
     } catch (IOException e) {
       throw new CommandFailure(
-          "can't write " + keyFile + " and " + certificateFile + ": " + CommandFailure.reason(e),
+          "can't write "
+              + keyFile
+              + " and "
+              + certificateFile
+              + ": "
+              + CommandFailure.reason(e)
+              + "; make room, or choose another directory",
           e);
     }
   }

@@ -74,7 +74,9 @@ public final class Pem {
   }
 
   private static CommandFailure unreadable(String kind, Path file, String reason, Throwable cause) {
-    return new CommandFailure("can't read the " + kind + " " + file + ": " + reason, cause);
+    return new CommandFailure(
+        "can't read the " + kind + " " + file + ": " + reason + "; `vmferry pki` makes such files",
+        cause);
   }
 
   /** Writes a certificate that all may read; an existing file is never replaced. */

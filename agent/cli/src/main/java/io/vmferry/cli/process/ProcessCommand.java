@@ -13,6 +13,8 @@ import io.vmferry.config.ConfigException;
 import io.vmferry.config.LogLevel;
 import io.vmferry.config.RunningConfig;
 import java.io.IOException;
+import java.nio.file.AccessDeniedException;
+import java.nio.file.FileSystemException;
 import java.util.Locale;
 import java.util.Optional;
 import org.slf4j.Logger;
@@ -58,8 +60,21 @@ abstract class ProcessCommand extends ConfiguredCommand {
       run(running, Version.text(), manager);
       return OK;
     } catch (IOException e) {
-      throw new CommandFailure(CommandFailure.reason(e), e);
+      throw new CommandFailure(problem(e), e);
     }
+  }
+
+  /** What the system says of a file does not name it, and nobody should run these as root. */
+  private static String problem(IOException e) {
+    if (e instanceof AccessDeniedException denied) {
+      return denied.getFile()
+          + ": permission denied for "
+          + System.getProperty("user.name")
+          + "; give it to the user and group vmferry, as the packages do";
+    }
+    return e instanceof FileSystemException file
+        ? file.getFile() + ": " + CommandFailure.reason(e) + "; look at that file"
+        : CommandFailure.reason(e);
   }
 
   /** The log's level follows the file. */

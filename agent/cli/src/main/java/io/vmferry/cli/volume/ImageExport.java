@@ -99,7 +99,8 @@ public final class ImageExport {
     } catch (FileAlreadyExistsException e) {
       throw taken(file);
     } catch (IOException e) {
-      throw new CommandFailure("can't write " + file + ": " + CommandFailure.reason(e), e);
+      throw new CommandFailure(
+          "can't write " + file + ": " + CommandFailure.reason(e) + "; choose another place", e);
     }
   }
 
@@ -107,7 +108,8 @@ public final class ImageExport {
     try {
       Files.deleteIfExists(part);
     } catch (IOException e) {
-      warn.accept("the unfinished image " + part + " is left: " + CommandFailure.reason(e));
+      warn.accept(
+          "the unfinished image " + part + " is left: " + CommandFailure.reason(e) + "; remove it");
     }
   }
 

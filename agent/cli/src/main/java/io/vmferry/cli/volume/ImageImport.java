@@ -69,7 +69,14 @@ public final class ImageImport {
           return;
         }
         if (code != Problem.Code.IN_USE || attempt == UNDO_TRIES) {
-          warn.accept("the unfinished volume " + volume + " is left: " + e.getMessage());
+          warn.accept(
+              "the unfinished volume "
+                  + volume
+                  + " is left: "
+                  + e.getMessage()
+                  + "; remove it with `vmferry volume delete "
+                  + volume
+                  + "`");
           return;
         }
       }

@@ -18,6 +18,7 @@ import java.util.Optional;
 /** QEMU's tool for disk images, reading and writing volumes over the relay's NBD socket. */
 public final class QemuImg {
   private static final String PROGRAM = "qemu-img";
+  private static final String AGAIN = "nothing is made: remove the cause, then try again";
 
   private final Processes processes;
 
@@ -49,7 +50,8 @@ public final class QemuImg {
     List<String> command = new ArrayList<>(List.of(PROGRAM, "info", "--output=json"));
     format.ifPresent(name -> command.addAll(List.of("-f", name)));
     command.add(fileName(image));
-    String output = run(command, false, "read the image " + image).output();
+    String next = "is it an image that you may read? `qemu-img info " + image + "` must work";
+    String output = run(command, false, "read the image " + image, next).output();
     try {
       InfoJson info =
           Json.decodeLenient(output.getBytes(StandardCharsets.UTF_8), new TypeReference<>() {});
@@ -59,7 +61,14 @@ public final class QemuImg {
       return new Info(info.virtualSize(), info.format(), Optional.ofNullable(info.backingFile()));
     } catch (IOException e) {
       throw new CommandFailure(
-          "can't understand what qemu-img says of " + image + ": " + e.getMessage(), e);
+          "can't understand what qemu-img says of "
+              + image
+              + ": "
+              + e.getMessage()
+              + "; look at `qemu-img info --output=json "
+              + image
+              + "`",
+          e);
     }
   }
 
@@ -70,7 +79,7 @@ public final class QemuImg {
     List<String> command = convert(progress);
     command.addAll(List.of("-t", "writeback", "-n", "--target-is-zero"));
     command.addAll(List.of("-f", format, "-O", "raw", fileName(image), uri(volume, nbdSocket)));
-    run(command, progress, "import " + image + " into the volume " + volume);
+    run(command, progress, "import " + image + " into the volume " + volume, AGAIN);
   }
 
   /** Copies a volume into a new image. */
@@ -79,7 +88,7 @@ public final class QemuImg {
     List<String> command = convert(progress);
     command.addAll(List.of("-t", "writeback"));
     command.addAll(List.of("-f", "raw", "-O", format, uri(volume, nbdSocket), fileName(image)));
-    run(command, progress, "export the volume " + volume + " to " + image);
+    run(command, progress, "export the volume " + volume + " to " + image, AGAIN);
   }
 
   private static List<String> convert(boolean progress) {
@@ -90,7 +99,8 @@ public final class QemuImg {
     return command;
   }
 
-  private Result run(List<String> command, boolean show, String purpose) throws CommandFailure {
+  private Result run(List<String> command, boolean show, String purpose, String next)
+      throws CommandFailure {
     Result result;
     try {
       result = processes.run(command, show);
@@ -102,7 +112,7 @@ public final class QemuImg {
           e);
     }
     if (result.exit() != 0) {
-      throw new CommandFailure("can't " + purpose + ": " + lastLine(result));
+      throw new CommandFailure("can't " + purpose + ": " + lastLine(result) + "; " + next);
     }
     return result;
   }

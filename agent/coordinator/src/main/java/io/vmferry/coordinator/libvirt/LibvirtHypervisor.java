@@ -152,8 +152,8 @@ public final class LibvirtHypervisor implements Hypervisor {
       return;
     }
     connection = null;
-    problem = "lost libvirt at " + uri + " (" + reason + ")";
-    log.warn("{}, connecting again", problem);
+    problem = "lost libvirt at " + uri + " (" + reason + "), connecting again";
+    log.warn("{}", problem);
     close(which);
     listener.disconnected(problem);
     connect();

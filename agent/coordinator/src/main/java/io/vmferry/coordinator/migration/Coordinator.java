@@ -327,7 +327,8 @@ public final class Coordinator implements Hypervisor.Listener {
         },
         reason -> {
           markingOwner.remove(domain.uuid());
-          log.info("domain {}: owner not written to its metadata yet: {}", domain.name(), reason);
+          DomainLog.about(log.atInfo(), domain.uuid(), domain.volumes())
+              .log("domain {}: owner not written to its metadata yet: {}", domain.name(), reason);
         });
   }
 

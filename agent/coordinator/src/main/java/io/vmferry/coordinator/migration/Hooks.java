@@ -3,7 +3,9 @@ package io.vmferry.coordinator.migration;
 
 import io.vmferry.api.Timeline;
 import io.vmferry.coordinator.hypervisor.DomainXml;
+import io.vmferry.coordinator.hypervisor.VmferryDisk;
 import java.time.Duration;
+import java.util.List;
 import java.util.Optional;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CompletionException;
@@ -69,8 +71,9 @@ public final class Hooks {
     try {
       parsed = DomainXml.parse(xml, nbdSocket);
     } catch (DomainXml.InvalidException e) {
-      log.warn("hook {} {} of domain {}: {}", operation, subOperation, domain, e.getMessage());
-      return answer(attaches ? sentence(domain, e.getMessage()) : null);
+      String reason = e.getMessage() + "; look at it with `virsh dumpxml " + domain + "`";
+      log.warn("hook {} {} of domain {}: {}", operation, subOperation, domain, reason);
+      return answer(attaches ? sentence(domain, reason) : null);
     }
     if (parsed.disks().isEmpty()) {
       return answer(null);
@@ -96,12 +99,15 @@ public final class Hooks {
                 return Optional.empty();
               }
               String refusal = sentence(domain.name(), reason(failure));
-              log.atWarn()
-                  .addKeyValue("migration", domain.uuid())
+              DomainLog.about(log.atWarn(), domain.uuid(), volumes(domain))
                   .log("hook {}: {}", operation, refusal);
               timeline.add(domain.name(), "hook", operation + " refused: " + refusal);
               return Optional.of(refusal);
             });
+  }
+
+  private static List<String> volumes(DomainXml domain) {
+    return domain.disks().stream().map(VmferryDisk::volume).distinct().toList();
   }
 
   private String reason(Throwable failure) {

@@ -17,6 +17,7 @@ import java.util.function.Predicate;
 import java.util.stream.Collectors;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.spi.LoggingEventBuilder;
 
 /**
  * Lets a guest run again that QEMU paused because its relay was gone. QEMU connects again with a
@@ -122,7 +123,7 @@ final class IoErrorPauses {
       }
       loops.remove(domain);
       if (resumed) {
-        log.info("domain {} runs again after an I/O error", name);
+        about(log.atInfo()).log("domain {} runs again after an I/O error", name);
         timeline.add(name, "resume", "runs again after an I/O error");
       }
     }
@@ -160,15 +161,23 @@ final class IoErrorPauses {
     private void resumed() {
       if (!resumed) {
         resumed = true;
-        log.info("domain {} was paused by an I/O error and is resumed", name);
+        about(log.atInfo()).log("domain {} was paused by an I/O error and is resumed", name);
         timeline.add(name, "resume", "resumed after an I/O error");
       }
       schedule();
     }
 
+    private LoggingEventBuilder about(LoggingEventBuilder line) {
+      return DomainLog.about(line, domain, List.of());
+    }
+
     private void retry(String reason) {
       if (backoff.worthSaying(reason)) {
-        log.warn("domain {} is paused by an I/O error and not resumed yet: {}", name, reason);
+        about(log.atWarn())
+            .log(
+                "domain {} is paused by an I/O error and not resumed yet, trying again: {}",
+                name,
+                reason);
         timeline.add(name, "resume", "not resumed yet: " + reason);
       }
       schedule();

@@ -26,6 +26,7 @@ import java.util.function.Predicate;
 import java.util.stream.Stream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.spi.LoggingEventBuilder;
 
 /**
  * Looks after domains that were left paused at the source of a migration: finds out what {@link
@@ -281,7 +282,8 @@ final class LeftPausedDomains {
           hypervisor.setOwner(domain.uuid(), owner),
           nothing -> timeline.add(domain.name(), "owner", "metadata names " + owner),
           reason ->
-              log.info("domain {}: owner not written to its metadata: {}", domain.name(), reason));
+              about(log.atInfo(), domain)
+                  .log("domain {}: owner not written to its metadata: {}", domain.name(), reason));
     }
   }
 
@@ -290,19 +292,24 @@ final class LeftPausedDomains {
         hypervisor.resume(domain.uuid()),
         nothing -> {
           domains.remove(domain.uuid());
-          log.warn(
-              "domain {} was left paused by a migration that is over; it is resumed: this node owns"
-                  + " its volumes and no other has a guest for them",
-              domain.name());
+          about(log.atWarn(), domain)
+              .log(
+                  "domain {} was left paused by a migration that is over; it is resumed: this node"
+                      + " owns its volumes and no other has a guest for them",
+                  domain.name());
           timeline.add(domain.name(), "resume", "resumed: left paused by a migration that is over");
         },
         reason -> say(domain, left, "its migration is over; it can't be resumed: " + reason));
   }
 
+  private static LoggingEventBuilder about(LoggingEventBuilder line, DomainInfo domain) {
+    return DomainLog.about(line, domain.uuid(), domain.volumes());
+  }
+
   private void say(DomainInfo domain, Left left, String what) {
     if (!Objects.equals(left.said, what)) {
       left.said = what;
-      log.warn("domain {} is {}: {}", domain.name(), domain.state(), what);
+      about(log.atWarn(), domain).log("domain {} is {}: {}", domain.name(), domain.state(), what);
       timeline.add(domain.name(), "left paused", what);
     }
   }

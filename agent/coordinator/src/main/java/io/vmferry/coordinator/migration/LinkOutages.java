@@ -21,6 +21,7 @@ import java.util.UUID;
 import java.util.function.Supplier;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
+import org.slf4j.spi.LoggingEventBuilder;
 
 /**
  * Pauses a guest that waits for blocks while the link to their node stays down, and resumes it when
@@ -142,6 +143,7 @@ final class LinkOutages {
             outage.phase = Phase.LEFT_ALONE;
             unmark(domain);
             say(
+                domain,
                 name,
                 "resume",
                 "resumed by somebody else during the outage; it is not paused again");
@@ -261,11 +263,12 @@ final class LinkOutages {
     try {
       marks.add(uuid);
     } catch (IOException e) {
-      notPaused(domain.name(), outage, "it can't be remembered: " + e);
+      notPaused(domain, outage, "it can't be remembered: " + e);
       return;
     }
     outage.phase = Phase.PAUSING;
     say(
+        uuid,
         domain.name(),
         "pause",
         "it waits for blocks of "
@@ -294,7 +297,7 @@ final class LinkOutages {
           if (found.isPresent() && found.get().state() == DomainState.RUNNING) {
             outage.phase = Phase.WATCHED;
             unmark(domain.uuid());
-            notPaused(domain.name(), outage, reason);
+            notPaused(domain, outage, reason);
           } else {
             outage.phase = Phase.PAUSED;
           }
@@ -302,10 +305,14 @@ final class LinkOutages {
         again -> scheduler.schedule(LOOK_SOON, () -> suspendFailed(domain, outage, reason)));
   }
 
-  private void notPaused(String name, Outage outage, String reason) {
+  private void notPaused(DomainInfo domain, Outage outage, String reason) {
     if (outage.backoff.worthSaying(reason)) {
-      log.warn("domain {} waits for a lost link and can't be paused: {}", name, reason);
-      timeline.add(name, "pause", "not paused yet: " + reason);
+      DomainLog.about(log.atWarn(), domain.uuid(), domain.volumes())
+          .log(
+              "domain {} waits for a lost link and can't be paused yet, trying again: {}",
+              domain.name(),
+              reason);
+      timeline.add(domain.name(), "pause", "not paused yet: " + reason);
     }
   }
 
@@ -314,7 +321,7 @@ final class LinkOutages {
     scheduler.then(
         hypervisor.domain(uuid),
         found -> resumeIfPaused(found, name, outage),
-        reason -> notResumed(name, outage, reason));
+        reason -> notResumed(uuid, name, outage, reason));
   }
 
   private void resumeIfPaused(Optional<DomainInfo> found, String name, Outage outage) {
@@ -331,9 +338,9 @@ final class LinkOutages {
               nothing -> {
                 outages.remove(uuid, outage);
                 unmark(uuid);
-                say(name, "resume", "the link is back");
+                say(uuid, name, "resume", "the link is back");
               },
-              reason -> notResumed(name, outage, reason));
+              reason -> notResumed(uuid, name, outage, reason));
       // Resumed by somebody while no agent was there, or never paused by one that died.
       case RUNNING -> {
         outages.remove(uuid, outage);
@@ -344,10 +351,14 @@ final class LinkOutages {
     }
   }
 
-  private void notResumed(String name, Outage outage, String reason) {
+  private void notResumed(UUID domain, String name, Outage outage, String reason) {
     outage.phase = Phase.PAUSED;
     if (outage.backoff.worthSaying(reason)) {
-      log.warn("domain {}: the link is back, but it can't be resumed yet: {}", name, reason);
+      about(log.atWarn(), domain)
+          .log(
+              "domain {}: the link is back, but it can't be resumed yet, trying again: {}",
+              name,
+              reason);
       timeline.add(name, "resume", "not resumed yet: " + reason);
     }
   }
@@ -356,12 +367,20 @@ final class LinkOutages {
     try {
       marks.remove(domain);
     } catch (IOException e) {
-      log.warn("the mark of domain {}, that it was paused, can't be removed: {}", domain, e);
+      about(log.atWarn(), domain)
+          .log(
+              "the mark of domain {}, that it was paused, can't be removed: {}",
+              domain,
+              e.toString());
     }
   }
 
-  private void say(String name, String kind, String what) {
-    log.warn("domain {}: {}: {}", name, kind, what);
+  private static LoggingEventBuilder about(LoggingEventBuilder line, UUID domain) {
+    return DomainLog.about(line, domain, List.of());
+  }
+
+  private void say(UUID domain, String name, String kind, String what) {
+    about(log.atWarn(), domain).log("domain {}: {}: {}", name, kind, what);
     timeline.add(name, kind, what);
   }
 }

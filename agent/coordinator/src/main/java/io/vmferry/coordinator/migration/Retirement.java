@@ -101,12 +101,14 @@ final class Retirement {
         relay.delete(copy.name()),
         nothing -> {
           retiring.remove(copy.name());
-          log.info("volume {} {}", copy.name(), detail);
+          DomainLog.aboutVolumes(log.atInfo(), copy.domain(), List.of(copy))
+              .log("volume {} {}", copy.name(), detail);
           timeline.add(copy.name(), "retire", detail);
         },
         reason -> {
           retiring.remove(copy.name());
-          log.info("volume {} not deleted yet: {}", copy.name(), reason);
+          DomainLog.aboutVolumes(log.atInfo(), copy.domain(), List.of(copy))
+              .log("volume {} not deleted yet: {}", copy.name(), reason);
         });
   }
 }

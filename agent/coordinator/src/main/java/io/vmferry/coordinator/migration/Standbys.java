@@ -10,6 +10,7 @@ import io.vmferry.coordinator.hypervisor.DomainInfo;
 import io.vmferry.coordinator.hypervisor.Hypervisor;
 import java.time.Duration;
 import java.util.HashMap;
+import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.Set;
@@ -84,9 +85,10 @@ final class Standbys {
           scheduler.then(
               relay.status(),
               status -> {
+                List<VolumeStatus> unneeded = standbysOf(status, domain);
                 // An attach that came meanwhile has removed the plan.
-                if (plannedDrops.remove(domain, plan) && hasStandby(status, domain)) {
-                  drop(domain, name);
+                if (plannedDrops.remove(domain, plan) && !unneeded.isEmpty()) {
+                  drop(domain, name, unneeded);
                 }
               },
               reason -> leaveToReconciliation(domain, name, plan, reason));
@@ -99,12 +101,13 @@ final class Standbys {
     log.debug("domain {}: whether its standbys are needed is not known: {}", name, reason);
   }
 
-  private static boolean hasStandby(RelayStatus status, UUID domain) {
+  private static List<VolumeStatus> standbysOf(RelayStatus status, UUID domain) {
     return status.volumes().stream()
-        .anyMatch(v -> v.state() == VolumeState.STANDBY && domain.equals(v.domain()));
+        .filter(v -> v.state() == VolumeState.STANDBY && domain.equals(v.domain()))
+        .toList();
   }
 
-  private void drop(UUID domain, String name) {
+  private void drop(UUID domain, String name, List<VolumeStatus> unneeded) {
     CompletableFuture<Void> drop = relay.drop(domain);
     runningDrops.put(domain, drop);
     scheduler.then(
@@ -112,15 +115,13 @@ final class Standbys {
         nothing -> {
           runningDrops.remove(domain, drop);
           unusedSince.remove(domain);
-          log.atInfo()
-              .addKeyValue("migration", domain)
+          DomainLog.aboutVolumes(log.atInfo(), domain, unneeded)
               .log("domain {}: its standbys are dropped, it is not active here", name);
           timeline.add(name, "standby", "dropped: the domain is not active here");
         },
         reason -> {
           runningDrops.remove(domain, drop);
-          log.atWarn()
-              .addKeyValue("migration", domain)
+          DomainLog.aboutVolumes(log.atWarn(), domain, unneeded)
               .log("domain {}: its standbys can't be dropped yet: {}", name, reason);
         });
   }

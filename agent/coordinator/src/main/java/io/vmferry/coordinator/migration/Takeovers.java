@@ -86,9 +86,15 @@ final class Takeovers {
 
   /** The volumes of a domain that another node owns, as far as this relay knows. */
   static List<VolumeStatus> notOwned(RelayStatus status, UUID domain, List<String> volumes) {
+    return ofDomain(status, domain, volumes).stream()
+        .filter(v -> v.state() == VolumeState.STANDBY || v.state() == VolumeState.RELEASED)
+        .toList();
+  }
+
+  private static List<VolumeStatus> ofDomain(
+      RelayStatus status, UUID domain, List<String> volumes) {
     return status.volumes().stream()
         .filter(v -> domain.equals(v.domain()) || volumes.contains(v.name()))
-        .filter(v -> v.state() == VolumeState.STANDBY || v.state() == VolumeState.RELEASED)
         .toList();
   }
 
@@ -98,6 +104,10 @@ final class Takeovers {
     private final String name;
     private final List<String> volumes;
     private final Backoff backoff = new Backoff(scheduler, PAUSES);
+
+    /** Its volumes, as the relay said last; for the log. */
+    private List<VolumeStatus> seen = List.of();
+
     private boolean asked;
     private boolean ended;
     private Runnable cancel = () -> {};
@@ -122,6 +132,7 @@ final class Takeovers {
       if (ended) {
         return;
       }
+      seen = ofDomain(status, domain, volumes);
       List<VolumeStatus> pending = notOwned(status, domain, volumes);
       if (pending.isEmpty()) {
         finish();
@@ -161,6 +172,7 @@ final class Takeovers {
       scheduler.then(
           relay.status(),
           status -> {
+            seen = ofDomain(status, domain, volumes);
             List<VolumeStatus> pending = notOwned(status, domain, volumes);
             if (pending.isEmpty()) {
               finish();
@@ -178,8 +190,7 @@ final class Takeovers {
       }
       end();
       if (asked) {
-        log.atInfo()
-            .addKeyValue("migration", domain)
+        DomainLog.aboutVolumes(log.atInfo(), domain, seen)
             .log("domain {}: its volumes are taken over", name);
         timeline.add(name, "takeover", "done");
       }
@@ -194,8 +205,7 @@ final class Takeovers {
       if (!asked) {
         log.debug("domain {}: whether its volumes are owned here is not known: {}", name, reason);
       } else if (backoff.worthSaying(reason)) {
-        log.atWarn()
-            .addKeyValue("migration", domain)
+        DomainLog.aboutVolumes(log.atWarn(), domain, seen)
             .log("domain {}: takeover not done yet, trying again: {}", name, reason);
         timeline.add(name, "takeover", "not done yet: " + reason);
       }

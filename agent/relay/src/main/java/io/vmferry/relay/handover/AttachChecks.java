@@ -116,7 +116,7 @@ public final class AttachChecks {
       return volume.record().forkSentence();
     }
     return volume.isOwner()
-        ? null
+        ? OwnerHandover.needsSource(volume.record())
         : "volume "
             + name
             + " is owned by node "

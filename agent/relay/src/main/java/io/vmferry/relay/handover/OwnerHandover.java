@@ -156,20 +156,27 @@ public final class OwnerHandover {
     }
   }
 
+  static void requireNoSource(VolumeRecord record) {
+    String problem = needsSource(record);
+    if (problem != null) {
+      throw new PeerRefusal(Refused.Code.FAILED, problem);
+    }
+  }
+
   /**
    * A volume whose content is still at an NBD server doesn't leave: the next owner would have to
    * fetch from there too, and who can reach that server is not known here.
+   *
+   * @return a sentence; null if its content is not at an NBD server
    */
-  static void requireNoSource(VolumeRecord record) {
-    if (record.source() != null) {
-      throw new PeerRefusal(
-          Refused.Code.FAILED,
-          "volume "
-              + record.name()
-              + " is still copied from "
-              + record.source().uri()
-              + "; move it when 'vmferry status' shows it complete");
-    }
+  static String needsSource(VolumeRecord record) {
+    return record.source() == null
+        ? null
+        : "volume "
+            + record.name()
+            + " is still copied from "
+            + record.source().uri()
+            + "; move it when 'vmferry status' shows it complete";
   }
 
   /** Completes on the loop when no guest here can write; fails with the refusal otherwise. */

@@ -92,8 +92,9 @@ final class Completion {
   private void later(IOException error) {
     replica.brokenIfFailed(error);
     if (!replica.isStopped()) {
-      String name = replica.record().name();
-      log.warn("volume {} is complete, but not durably: {}", name, error.getMessage());
+      VolumeRecord record = replica.record();
+      VolumeLog.about(log.atWarn(), record)
+          .log("volume {} is complete, but not durably: {}", record.name(), error.getMessage());
       shared.loop().after(RETRY, this::look);
     }
   }
@@ -112,10 +113,11 @@ final class Completion {
                     },
             (nothing, error) -> {
               if (error != null) {
-                log.warn(
-                    "volume {}: the journal of held blocks could not be removed: {}",
-                    complete.name(),
-                    error.getMessage());
+                VolumeLog.about(log.atWarn(), complete)
+                    .log(
+                        "volume {}: the journal of held blocks could not be removed: {}",
+                        complete.name(),
+                        error.getMessage());
               }
             });
   }

@@ -205,7 +205,7 @@ public final class Volumes {
             result.completeExceptionally(
                 storageProblem("volume " + name + " can't be deleted", error));
           } else {
-            log.info("volume {}: deleted", name);
+            VolumeLog.about(log.atInfo(), volume.record()).log("volume {}: deleted", name);
             result.complete(null);
           }
         });

@@ -96,6 +96,17 @@ final class AttachChecksTest {
   }
 
   @Test
+  void whatIsStillAtAnNbdServerCantBeGivenAway() {
+    VolumeRecord.Source from = new VolumeRecord.Source("nbd://server/disk", null);
+    nodes.await(nodes.a.volumes().create("vol", Nodes.SIZE, from));
+    assertThat(check("a", "vol").here())
+        .singleElement()
+        .asString()
+        .startsWith("volume vol is still copied from nbd://server/disk; ")
+        .isSubstringOf(refusal("a", "vol"));
+  }
+
+  @Test
   void anAgentThatCantTakeADomainInIsAProblemThere() {
     nodes.create(nodes.a, "vol");
     nodes.b.agentProblem("libvirtd is gone");
