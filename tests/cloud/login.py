@@ -25,5 +25,6 @@ def openstack_command(*arguments):
     return service_command("openstack", *arguments, **ENVIRONMENT)
 
 
-def vmferry_command(*arguments):
-    return service_command(*VMFERRY, *arguments, **ENVIRONMENT)
+def vmferry_command(*arguments, **environment):
+    """ENVIRONMENT adds to the administrator's."""
+    return service_command(*VMFERRY, *arguments, **ENVIRONMENT, **environment)
