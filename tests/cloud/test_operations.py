@@ -106,7 +106,7 @@ def test_deleted_while_its_blocks_are_fetched(cloud):
             assert not (host.root / "var/lib/vmferry/volumes" / volume_name(volume)).exists()
 
 
-def test_volume_from_image_holds_its_content(cloud):
+def test_volume_from_image_holds_its_content_and_so_does_its_clone(cloud):
     file = cloud.a.root / "run/lab/content.raw"
     stamp.prefill(file, "content", 8 * MIB)
     try:
@@ -115,7 +115,10 @@ def test_volume_from_image_holds_its_content(cloud):
         file.unlink()
     image = cloud.upload_image("content", content)
     volume = cloud.create_volume(content=False, imageRef=image)
-    assert verify_as(cloud, volume_name(volume), "content", 8 * MIB).broken == 0
+    clone = cloud.create_volume(content=False, source_volid=volume)
+    verdicts = [verify_as(cloud, volume_name(each), "content", 8 * MIB) for each in (volume, clone)]
+    assert [verdict.broken for verdict in verdicts] == [0, 0]
+    assert verdicts[0].written > 0 and verdicts[0].digest == verdicts[1].digest
 
 
 def test_config_drive_is_copied_by_nova_and_the_volumes_are_not(cloud):
