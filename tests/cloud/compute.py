@@ -12,7 +12,9 @@ DRIVERS = REPOSITORY / "nova-plugin-shim/target/python3-vmferry-openstack.deb"
 INSTALL = ["dpkg", "--log=/dev/null", "--ignore-depends=vmferry", "--install", DRIVERS]
 CLOUD = LAB.parent / "cloud"
 QEMU = "/usr/bin/qemu-system-x86_64"
-SCP = "/usr/bin/scp"
+
+# Between compute hosts Nova uses both; here the machine's are replaced.
+STAND_INS = {"/usr/bin/scp": "scp-in-the-lab", "/usr/bin/ssh": "ssh-in-the-lab"}
 
 # The machine's, below folders of the host's own: it may change them, the machine doesn't notice.
 CHANGED_FOLDERS = ["/usr", "/var/lib/dpkg"]
@@ -49,8 +51,11 @@ class Compute:
         host.run(INSTALL)
         host.run(["mv", QEMU, f"{QEMU}.real"])
         host.run(["cp", CLOUD / "qemu-with-odd-ram", QEMU])
-        host.run(["tee", SCP], stdin_text=(CLOUD / "scp-in-the-lab").read_text().replace("@LAB@", str(RUNNING)))
-        host.run(["chmod", "755", SCP])
+        hosts = " ".join(f"[{address}]={name}" for name, address in HOST_ADDRESSES.items())
+        for path, name in STAND_INS.items():
+            text = (CLOUD / name).read_text().replace("@LAB@", str(RUNNING)).replace("@HOSTS@", hosts)
+            host.run(["tee", path], stdin_text=text)
+            host.run(["chmod", "755", path])
         self._configure()
 
     def _configure(self):

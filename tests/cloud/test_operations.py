@@ -127,6 +127,18 @@ def test_config_drive_is_copied_by_nova_and_the_volumes_are_not(cloud):
     cloud.assert_moved(server, cloud.a, cloud.b)
 
 
+def test_cold_migration_takes_the_volumes_along(cloud):
+    """As a resize does: stopped here, started there. The volumes are taken over at the first write."""
+    server = cloud.lend()
+    source, destination = cloud.ways(server)
+    server.act("migrate", {"host": destination.name})
+    server.await_status("VERIFY_RESIZE")
+    server.await_load()
+    server.act("confirmResize")
+    server.await_status()
+    cloud.assert_moved(server, source, destination)
+
+
 def verify_as(cloud, export, name, size=64 * MIB):
     """Reads a volume of the first host's, where new ones are made, as one whose content was made for another name."""
     path = cloud.a.root / NBD_SOCKET.lstrip("/")
