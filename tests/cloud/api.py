@@ -32,6 +32,7 @@ class Api:
         self._controller = controller
         self._token = None
         self.project = None
+        self._user = None
 
     def login(self):
         user = {"name": "admin", "domain": {"id": "default"}, "password": PASSWORD}
@@ -40,6 +41,7 @@ class Api:
         answer, headers = self._ask("identity", "POST", "/auth/tokens", body)
         self._token = headers["X-Subject-Token"]
         self.project = answer["token"]["project"]["id"]
+        self._user = answer["token"]["user"]["id"]
 
     def make_service_user(self):
         """The user of all services: an administrator that other services trust as one of them."""
@@ -52,6 +54,11 @@ class Api:
         place = f"/projects/{project['project']['id']}/users/{made['user']['id']}"
         for name in ("admin", "service"):
             self.put("identity", f"{place}/roles/{roles[name]}")
+
+    def make_application_credential(self, name):
+        """Of the administrator, for a program: {"id": ..., "secret": ...}."""
+        path = f"/users/{self._user}/application_credentials"
+        return self.post("identity", path, {"application_credential": {"name": name}})["application_credential"]
 
     # ---- requests ----
 

@@ -58,6 +58,7 @@ class Cloud(Cluster):
         self.api = Api(self.controller)
         self.computes = [Compute(host) for host in self.lab.hosts]
         self._images = {}
+        self._lent = {}  # number of disks -> server
         self._names = itertools.count(1)
 
     def __enter__(self):
@@ -193,6 +194,18 @@ class Cloud(Cluster):
         root = self.create_volume(imageRef=self._images[rate])
         return self.boot([root, *(self.create_volume() for _ in range(disks - 1))], host=host, **settings)
 
+    def lend(self, disks=1):
+        """A server that goes from test to test, and is on the host where the last one left it: new ones take a quarter
+        of a minute each. Its load leaves time for others."""
+        if disks not in self._lent:
+            self._lent[disks] = self.start_server(disks=disks, rate="300")
+        return self._lent[disks]
+
+    def ways(self, server):
+        """The host that a server is on, and the other one."""
+        source = server.node
+        return source, next(host for host in self.lab.hosts if host is not source)
+
     def boot(self, volumes, host=None, **settings):
         """A server on these volumes."""
         name = f"server{next(self._names)}"
@@ -279,20 +292,25 @@ class Cloud(Cluster):
 
     # ---- between tests ----
 
-    def clear(self):
-        """No server, no volume, all processes running, the WAN as at the start."""
+    def clear(self, anew=False):
+        """No server and no volume but those that are lent, all processes running, the WAN as at the start. With ANEW
+        nothing is lent any more: for when a test has failed, and a server may not be as it should."""
+        if anew:
+            self._lent.clear()
         self._restore_wan()
         self._restart()
         for compute in self.computes:
             compute.ensure_running()
-        for server in self._all("compute", "/servers/detail?all_tenants=1", "servers"):
+        servers = "/servers/detail?all_tenants=1"
+        for server in self._ours("compute", servers, "servers"):
             self.api.delete("compute", f"/servers/{server['id']}")
-        self._await_none("compute", "/servers/detail?all_tenants=1", "servers")
+        self._await_none("compute", servers, "servers")
         for what in ("snapshots", "volumes"):
-            for each in self._all("volume", f"/{what}/detail", what):
+            for each in self._ours("volume", f"/{what}/detail", what):
                 self._delete(what, each)
             self._await_none("volume", f"/{what}/detail", what)
-        super().clear()
+        if not self._lent:
+            super().clear()
 
     def _delete(self, what, each):
         if each["status"] not in ("available", "error"):
@@ -306,9 +324,14 @@ class Cloud(Cluster):
     def _all(self, service, path, what):
         return self.api.get(service, path)[what]
 
+    def _ours(self, service, path, what):
+        """All but what is lent."""
+        lent = {identity for server in self._lent.values() for identity in (server.id, *server.disks)}
+        return [each for each in self._all(service, path, what) if each["id"] not in lent]
+
     def _await_none(self, service, path, what):
         deadline = time.monotonic() + CLEAR_TIMEOUT
-        while left := self._all(service, path, what):
+        while left := self._ours(service, path, what):
             if time.monotonic() > deadline:
                 raise TimeoutError(f"{what} stay: {[(each['id'], each['status']) for each in left]}")
             time.sleep(POLL)

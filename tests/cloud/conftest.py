@@ -8,6 +8,8 @@ from lab.traces import Traces
 from cloud import memory, packages
 from cloud.cloud import Cloud
 
+FAILED = pytest.StashKey()
+
 
 @pytest.fixture(scope="session")
 def _shared_cloud():
@@ -17,13 +19,26 @@ def _shared_cloud():
     before = Traces()
     with Cloud() as running:
         yield running
-    assert Traces() == before, "the cloud has left something behind"
+    assert vars(Traces()) == vars(before), "the cloud has left something behind, or another lab is there"
+
+
+@pytest.fixture(scope="module")
+def _lending_cloud(_shared_cloud):
+    """Servers are lent within a module, no longer: a host that is emptied has no servers of others."""
+    yield _shared_cloud
+    _shared_cloud.clear(anew=True)
 
 
 @pytest.fixture
-def cloud(_shared_cloud, request):
-    """OpenStack with vmferry on both compute hosts, without servers and volumes."""
-    _shared_cloud.lab.note(f"---- {request.node.name}")
-    yield _shared_cloud
+def cloud(_lending_cloud, request):
+    """OpenStack with vmferry on both compute hosts, without servers and volumes but those that it lends."""
+    _lending_cloud.lab.note(f"---- {request.node.name}")
+    yield _lending_cloud
     timeline.keep(timeline.folder_of(request.node))
-    _shared_cloud.clear()
+    _lending_cloud.clear(anew=request.node.stash.get(FAILED, False))
+
+
+@pytest.hookimpl(hookwrapper=True)
+def pytest_runtest_makereport(item, call):
+    if (yield).get_result().failed:
+        item.stash[FAILED] = True

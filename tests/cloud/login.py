@@ -1,12 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The administrator's command lines: OpenStack's own, and vmferry's for OpenStack."""
+"""The administrator's command lines: OpenStack's own, and vmferry's for OpenStack on a host that has its package."""
 
-from lab.installed import JAR
+from lab.product import COMMAND
 
 from .config import PASSWORD, REGION, URLS, service_command
-
-# The controller has no package of vmferry, as the machine of an administrator may have none.
-VMFERRY = ["java", "-XX:TieredStopAtLevel=1", "-Djava.io.tmpdir=/run/lab", "-jar", str(JAR)]
 
 ENVIRONMENT = {
     "OS_AUTH_URL": URLS["identity"],
@@ -25,5 +22,6 @@ def openstack_command(*arguments):
     return service_command("openstack", *arguments, **ENVIRONMENT)
 
 
-def vmferry_command(*arguments):
-    return service_command(*VMFERRY, *arguments, **ENVIRONMENT)
+def vmferry_command(*arguments, **environment):
+    """ENVIRONMENT adds to the administrator's."""
+    return service_command(COMMAND, *arguments, **ENVIRONMENT, **environment)

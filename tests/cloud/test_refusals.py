@@ -1,67 +1,69 @@
 # SPDX-License-Identifier: Apache-2.0
 """A live migration that can't be: the server goes on where it is, its events say why, nothing stays reserved."""
 
+import contextlib
+
 import pytest
 
 from cloud.cloud import volume_name
 
 
-def refused(cloud, server, destination):
-    """Asks for the migration, which must fail, and returns the reason in the server's events."""
+@pytest.fixture
+def server(cloud):
+    return cloud.lend(disks=2)
+
+
+def refused(cloud, server):
+    """Asks for the migration, which must fail and leave nothing; returns the reason in the server's events."""
+    source, destination = cloud.ways(server)
     server.begin_migration(destination)
     assert server.end_migration() in ("failed", "error")
-    assert server.node is cloud.a
+    assert server.node is source
     cloud.assert_nothing_reserved(server)
+    if cloud.product.node(destination).running("relay"):
+        assert all(cloud.volume(destination, volume_name(volume)) is None for volume in server.disks)
+    cloud.assert_intact(server, source)
     return server.reason()
 
 
 def assert_goes(cloud, server):
     """Once the reason is gone, so is the refusal."""
-    server.live_migrate(cloud.b)
-    cloud.assert_moved(server, cloud.a, cloud.b)
+    source, destination = cloud.ways(server)
+    server.live_migrate(destination)
+    cloud.assert_moved(server, source, destination)
 
 
-def test_relay_at_the_destination_is_down(cloud):
-    server = cloud.start_server(disks=2)
-    cloud.product.b.kill("relay")
-    reason = refused(cloud, server, cloud.b)
+def test_relay_at_the_destination_is_down(cloud, server):
+    _, destination = cloud.ways(server)
+    cloud.product.node(destination).kill("relay")
+    reason = refused(cloud, server)
     assert "vmferry: " in reason and "vmferry-relay" in reason, reason
-    cloud.assert_intact(server, cloud.a)
-    cloud.product.b.start("relay")
+    cloud.product.node(destination).start("relay")
     assert_goes(cloud, server)
 
 
-def test_agent_at_the_destination_is_down(cloud):
-    server = cloud.start_server()
-    cloud.product.b.kill("agent")
-    reason = refused(cloud, server, cloud.b)
+def test_agent_at_the_destination_is_down(cloud, server):
+    _, destination = cloud.ways(server)
+    cloud.product.node(destination).kill("agent")
+    reason = refused(cloud, server)
     assert "the vmferry agent does not answer on /run/vmferry/agent.sock" in reason, reason
-    cloud.assert_intact(server, cloud.a)
-    cloud.product.b.start("agent")
+    cloud.product.node(destination).start("agent")
     assert_goes(cloud, server)
 
 
 @pytest.fixture
-def little_space_at_b(cloud):
-    """Also when the test has failed, a full folder must not stay."""
+def make_room(cloud, server):
+    """Little space for volumes on the host that the server is not on, until this is called or the test has ended."""
     folder = "/var/lib/vmferry/volumes"
-    cloud.b.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder])
-    mounted = [True]
-
-    def more():
-        if mounted:
-            cloud.b.run(["umount", "--lazy", folder])
-            mounted.clear()
-
-    yield more
-    more()
+    _, host = cloud.ways(server)
+    host.run(["mount", "-t", "tmpfs", "-o", "size=8m", "tmpfs", folder])
+    with contextlib.ExitStack() as mounted:
+        mounted.callback(host.run, ["umount", "--lazy", folder])
+        yield mounted.close
 
 
-def test_too_little_space_at_the_destination(cloud, little_space_at_b):
-    server = cloud.start_server()
-    reason = refused(cloud, server, cloud.b)
+def test_too_little_space_at_the_destination(cloud, server, make_room):
+    reason = refused(cloud, server)
     assert "vmferry: " in reason and "MiB free for volumes" in reason, reason
-    assert cloud.volume(cloud.b, volume_name(server.disks[0])) is None
-    cloud.assert_intact(server, cloud.a)
-    little_space_at_b()
+    make_room()
     assert_goes(cloud, server)

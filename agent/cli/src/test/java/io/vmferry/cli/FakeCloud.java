@@ -36,6 +36,9 @@ final class FakeCloud implements AutoCloseable {
 
   static final String PASSWORD = "s3cret-Passw0rd";
 
+  /** The id of an application credential whose secret is the password, too. */
+  static final String CREDENTIAL = "credential-1";
+
   /** A server; mutable, as clouds are. */
   static final class Guest {
     String id;
@@ -133,14 +136,33 @@ final class FakeCloud implements AutoCloseable {
     return path.endsWith("/os-instance-actions/r1") && !old ? "2.84" : "2.53";
   }
 
+  private static boolean isRightPassword(JsonNode auth) {
+    JsonNode user = auth.at("/identity/password/user");
+    return user.path("name").asText().equals("admin")
+        && user.path("password").asText().equals(PASSWORD)
+        && user.path("domain").path("name").asText().equals("Default")
+        && auth.at("/scope/project/name").asText().equals("ops");
+  }
+
+  /** Its project is its own: Keystone refuses it together with one. */
+  private static boolean isRightCredential(JsonNode auth) {
+    JsonNode credential = auth.at("/identity/application_credential");
+    boolean known =
+        credential.path("id").asText().equals(CREDENTIAL)
+            || (credential.path("name").asText().equals("of-admin")
+                && credential.at("/user/name").asText().equals("admin")
+                && credential.at("/user/domain/name").asText().equals("Default"));
+    return known && credential.path("secret").asText().equals(PASSWORD) && !auth.has("scope");
+  }
+
   private void login(HttpExchange exchange) throws IOException {
     JsonNode auth = JSON.readTree(exchange.getRequestBody()).path("auth");
-    JsonNode user = auth.path("identity").path("password").path("user");
     boolean right =
-        user.path("name").asText().equals("admin")
-            && user.path("password").asText().equals(PASSWORD)
-            && user.path("domain").path("name").asText().equals("Default")
-            && auth.path("scope").path("project").path("name").asText().equals("ops");
+        switch (auth.at("/identity/methods/0").asText()) {
+          case "password" -> isRightPassword(auth);
+          case "application_credential" -> isRightCredential(auth);
+          default -> false;
+        };
     if (!right) {
       answer(exchange, 401, "{\"error\": {\"code\": 401, \"message\": \"wrong\"}}");
       return;

@@ -95,6 +95,40 @@ final class OpenStackTest extends CliFixture {
     assertNoSecret(outcome);
   }
 
+  private void useApplicationCredential(String key, String value) {
+    environment.remove("OS_PASSWORD");
+    environment.put("OS_APPLICATION_CREDENTIAL_" + key, value);
+    environment.put("OS_APPLICATION_CREDENTIAL_SECRET", FakeCloud.PASSWORD);
+    cloud.add("vm1", "host-a");
+  }
+
+  @Test
+  void anApplicationCredentialLogsInAndDoesSoAgain() {
+    useApplicationCredential("ID", FakeCloud.CREDENTIAL);
+    cloud.tokenLife = 1;
+    Outcome outcome = run("openstack", "migrate", "vm1", "--to", "host-b", "--wait");
+    assertThat(outcome.err()).isEmpty();
+    assertThat(outcome.exit()).isZero();
+    assertNoSecret(outcome);
+  }
+
+  @Test
+  void anApplicationCredentialMayBeNamedWithItsUser() {
+    useApplicationCredential("NAME", "of-admin");
+    assertThat(run("openstack", "list").out()).contains("vm1");
+  }
+
+  @Test
+  void aWrongApplicationCredentialIsNamedWithoutItsSecret() {
+    useApplicationCredential("ID", "other");
+    Outcome outcome = run("openstack", "list");
+    assertThat(outcome.exit()).isEqualTo(1);
+    assertThat(outcome.err())
+        .contains("Keystone refuses the login of application credential other at " + cloud.url())
+        .contains("; check its secret, and whether it has expired");
+    assertNoSecret(outcome);
+  }
+
   @Test
   void cloudsYamlWithItsSecretsApart() throws IOException {
     String password = environment.remove("OS_PASSWORD");

@@ -20,6 +20,8 @@ import java.util.Map;
 public final class CloudAccessFiles {
   private static final YAMLMapper YAML = new YAMLMapper();
 
+  private static final String APPLICATION_CREDENTIAL = "v3applicationcredential";
+
   private final Map<String, String> environment;
   private final List<Path> directories;
 
@@ -119,21 +121,82 @@ public final class CloudAccessFiles {
   }
 
   private static CloudAccess access(Source source, String type) throws CloudException {
-    if (type != null && !type.equals("password") && !type.equals("v3password")) {
-      throw new CloudException(
-          source.where + " wants to log in by " + type + "; only user and password are supported");
-    }
-    String domain = source.or("domain_name", "Default");
+    requireUsualTls(source);
     return new CloudAccess(
         source.need("auth_url"),
-        source.need("username"),
-        source.need("password"),
-        source.or("user_domain_name", domain),
-        source.need("project_name"),
-        source.or("project_domain_name", domain),
+        login(source, type == null ? usualType(source) : type),
         source.value("region_name"),
         source.or("interface", "public"),
         source.value("cacert"));
+  }
+
+  private static String usualType(Source source) {
+    boolean credential =
+        source.value("application_credential_id") != null
+            || source.value("application_credential_name") != null;
+    return credential && source.value("password") == null ? APPLICATION_CREDENTIAL : "password";
+  }
+
+  private static Login login(Source source, String type) throws CloudException {
+    String domain = source.or("domain_name", "Default");
+    String userDomain = source.or("user_domain_name", domain);
+    switch (type) {
+      case "password", "v3password" -> {
+        return new Login.Password(
+            source.need("username"),
+            source.need("password"),
+            userDomain,
+            source.need("project_name"),
+            source.or("project_domain_name", domain));
+      }
+      case APPLICATION_CREDENTIAL -> {
+        String secret = source.need("application_credential_secret");
+        String id = source.value("application_credential_id");
+        return id != null
+            ? new Login.ApplicationCredential(id, null, null, null, secret)
+            : new Login.ApplicationCredential(
+                null,
+                source.need("application_credential_name"),
+                source.need("username"),
+                userDomain,
+                secret);
+      }
+      default ->
+          throw new CloudException(
+              source.where
+                  + " wants to log in by "
+                  + type
+                  + "; only password and "
+                  + APPLICATION_CREDENTIAL
+                  + " are supported: choose one of them");
+    }
+  }
+
+  /**
+   * What would change how TLS is spoken must not be overlooked, least of all if it is for more
+   * safety.
+   */
+  private static void requireUsualTls(Source source) throws CloudException {
+    boolean unchecked =
+        "false".equalsIgnoreCase(source.value("verify"))
+            || "true".equalsIgnoreCase(source.value("insecure"));
+    if (unchecked) {
+      throw new CloudException(
+          source.where
+              + " wants the cloud's certificate not to be checked; it always is: name the file of"
+              + " its authority with "
+              + source.name("cacert"));
+    }
+    for (String key : List.of("cert", "key")) {
+      if (source.value(key) != null) {
+        throw new CloudException(
+            source.where
+                + " has "
+                + source.name(key)
+                + ", a certificate of the client's own; that is not supported: use an endpoint that"
+                + " asks for none");
+      }
+    }
   }
 
   /** Where a login's settings come from. */
@@ -158,10 +221,14 @@ public final class CloudAccessFiles {
     String need(String key) throws CloudException {
       String value = value(key);
       if (value == null || value.isEmpty()) {
-        String name = prefix.isEmpty() ? key : prefix + key.toUpperCase(Locale.ROOT);
-        throw new CloudException(where + " has no " + name + otherwise);
+        throw new CloudException(where + " has no " + name(key) + otherwise);
       }
       return value;
+    }
+
+    /** What a setting is called where it comes from. */
+    String name(String key) {
+      return prefix.isEmpty() ? key : prefix + key.toUpperCase(Locale.ROOT);
     }
   }
 }

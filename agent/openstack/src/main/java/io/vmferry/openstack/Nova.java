@@ -23,6 +23,7 @@ import java.util.function.Supplier;
 import javax.net.ssl.SSLContext;
 import javax.net.ssl.TrustManagerFactory;
 import org.openstack4j.api.OSClient.OSClientV3;
+import org.openstack4j.api.client.CloudProvider;
 import org.openstack4j.api.exceptions.AuthenticationException;
 import org.openstack4j.api.exceptions.OS4JException;
 import org.openstack4j.api.types.Facing;
@@ -33,6 +34,7 @@ import org.openstack4j.model.common.Identifier;
 import org.openstack4j.openstack.OSFactory;
 import org.openstack4j.openstack.internal.MicroVersion;
 import org.openstack4j.openstack.internal.MicroVersionedOpenStackService;
+import org.openstack4j.openstack.internal.OSAuthenticator;
 
 /**
  * Nova's API, as far as live migrations need it. OpenStack4j ties a session to the thread that
@@ -63,28 +65,39 @@ public final class Nova {
   /** Logs in. */
   public static Nova login(CloudAccess access) throws CloudException {
     try {
-      OSClientV3 client =
-          OSFactory.builderV3()
-              .withConfig(config(access))
-              .endpoint(v3(access.authUrl()))
-              .perspective(facing(access.endpointType()))
-              .credentials(
-                  access.username(), access.password(), Identifier.byName(access.userDomain()))
-              .scopeToProject(
-                  Identifier.byName(access.project()), Identifier.byName(access.projectDomain()))
-              .authenticate();
+      OSClientV3 client = authenticate(access);
       if (access.region() != null) {
         client.useRegion(access.region());
       }
       return new Nova();
     } catch (AuthenticationException e) {
       throw new CloudException(
-          "Keystone refuses the login of "
-              + access
-              + "; check user, password, project and domains");
+          "Keystone refuses the login of " + access + "; check " + access.login().suspects());
     } catch (OS4JException e) {
       throw new CloudException("can't log in as " + access + ": " + e.getMessage(), e);
     }
+  }
+
+  private static OSClientV3 authenticate(CloudAccess access) throws CloudException {
+    Config config = config(access);
+    Facing perspective = facing(access.endpointType());
+    if (access.login() instanceof Login.ApplicationCredential credential) {
+      return (OSClientV3)
+          OSAuthenticator.invoke(
+              new ApplicationCredentialAuth(credential),
+              v3(access.authUrl()),
+              perspective,
+              config,
+              CloudProvider.UNKNOWN);
+    }
+    Login.Password user = (Login.Password) access.login();
+    return OSFactory.builderV3()
+        .withConfig(config)
+        .endpoint(v3(access.authUrl()))
+        .perspective(perspective)
+        .credentials(user.username(), user.password(), Identifier.byName(user.userDomain()))
+        .scopeToProject(Identifier.byName(user.project()), Identifier.byName(user.projectDomain()))
+        .authenticate();
   }
 
   /** All servers of all projects, or those on one host. */

@@ -39,11 +39,7 @@ final class CloudAccessFilesTest {
         .isEqualTo(
             new CloudAccess(
                 "http://keystone",
-                "ann",
-                "geheim",
-                "Default",
-                "ops",
-                "Default",
+                new Login.Password("ann", "geheim", "Default", "ops", "Default"),
                 null,
                 "public",
                 null));
@@ -56,11 +52,7 @@ final class CloudAccessFilesTest {
         .isEqualTo(
             new CloudAccess(
                 "http://keystone",
-                "ann",
-                "geheim",
-                "people",
-                "ops",
-                "other",
+                new Login.Password("ann", "geheim", "people", "ops", "other"),
                 "two",
                 "internal",
                 "/ca.pem"));
@@ -81,8 +73,7 @@ final class CloudAccessFilesTest {
     write(second, "clouds.yaml", "clouds: {lab: {auth: {auth_url: no}}}");
     environment.put("OS_CLOUD", "lab");
     CloudAccess access = find(null);
-    assertThat(access.username()).isEqualTo("bob");
-    assertThat(access.password()).isEqualTo("y");
+    assertThat(access.login()).isEqualTo(new Login.Password("bob", "y", "Default", "p", "Default"));
     assertThat(access.authUrl()).isEqualTo("u");
   }
 
@@ -99,10 +90,61 @@ final class CloudAccessFilesTest {
 
   @Test
   void otherWaysToLogInAreRefused() {
-    environment.put("OS_AUTH_TYPE", "v3applicationcredential");
+    environment.put("OS_AUTH_TYPE", "v3oidcpassword");
     assertThatThrownBy(() -> find(null))
         .hasMessage(
-            "the environment wants to log in by v3applicationcredential; only user and password are"
-                + " supported");
+            "the environment wants to log in by v3oidcpassword; only password and"
+                + " v3applicationcredential are supported: choose one of them");
+  }
+
+  @Test
+  void anApplicationCredentialByItsId() throws CloudException {
+    environment.keySet().removeAll(List.of("OS_USERNAME", "OS_PASSWORD", "OS_PROJECT_NAME"));
+    environment.put("OS_APPLICATION_CREDENTIAL_ID", "c1");
+    assertThatThrownBy(() -> find(null))
+        .hasMessageStartingWith("the environment has no variable OS_APPLICATION_CREDENTIAL_SECRET");
+    environment.put("OS_APPLICATION_CREDENTIAL_SECRET", "geheim");
+    CloudAccess access = find(null);
+    assertThat(access.login())
+        .isEqualTo(new Login.ApplicationCredential("c1", null, null, null, "geheim"));
+    assertThat(access).hasToString("application credential c1 at http://keystone");
+  }
+
+  @Test
+  void anApplicationCredentialByItsNameIsOneOfAUser() throws Exception {
+    String cloud =
+        "clouds: {lab: {auth_type: v3applicationcredential, auth: {auth_url: u,"
+            + " application_credential_secret: s, application_credential_name: n%s}}}";
+    write(first, "clouds.yaml", cloud.formatted(""));
+    assertThatThrownBy(() -> find("lab")).hasMessageEndingWith("has no username");
+    write(first, "clouds.yaml", cloud.formatted(", username: bob, user_domain_name: people"));
+    CloudAccess access = find("lab");
+    assertThat(access.login())
+        .isEqualTo(new Login.ApplicationCredential(null, "n", "bob", "people", "s"));
+    assertThat(access).hasToString("application credential n of bob at u");
+  }
+
+  @Test
+  void certificatesAreAlwaysChecked() throws Exception {
+    write(
+        first,
+        "clouds.yaml",
+        "clouds: {lab: {verify: false, auth: {auth_url: u, username: a, password: b,"
+            + " project_name: p}}}");
+    assertThatThrownBy(() -> find("lab"))
+        .hasMessage(
+            "cloud lab in "
+                + first.resolve("clouds.yaml")
+                + " wants the cloud's certificate not to be checked; it always is: name the file of"
+                + " its authority with cacert");
+    environment.put("OS_INSECURE", "True");
+    assertThatThrownBy(() -> find(null)).hasMessageContaining("with variable OS_CACERT");
+  }
+
+  @Test
+  void certificatesOfTheClientAreNotOverlooked() {
+    environment.put("OS_CERT", "/me.pem");
+    assertThatThrownBy(() -> find(null))
+        .hasMessageContaining("the environment has variable OS_CERT, a certificate of the client");
   }
 }
