@@ -48,6 +48,9 @@ public final class Attacher {
   private final StandbyRecords records;
   private final StandbyDrop standbys;
 
+  /** A standby of an attempt, and the domain of the retained replica that it was before. */
+  private record Made(Volume volume, UUID domainBefore) {}
+
   public Attacher(Volumes volumes, Peers peers, Forks forks, OpenTakeovers open) {
     this.volumes = volumes;
     this.peers = peers;
@@ -243,7 +246,7 @@ public final class Attacher {
   }
 
   private CompletableFuture<Void> attachAll(List<Found> owned, UUID domain) {
-    List<Volume> made = new ArrayList<>();
+    List<Made> made = new ArrayList<>();
     CompletableFuture<Void> chain = CompletableFuture.completedFuture(null);
     for (Found each : owned) {
       chain = chain.thenCompose(previous -> attachOne(each, domain, made));
@@ -253,26 +256,27 @@ public final class Attacher {
   }
 
   /** Completed when nothing is left behind, as far as that is possible. Never fails. */
-  private CompletableFuture<Void> undo(List<Volume> made) {
+  private CompletableFuture<Void> undo(List<Made> made) {
     return CompletableFuture.allOf(
         made.stream()
             .map(
-                volume ->
+                each ->
                     standbys
-                        .drop(volume)
+                        .undo(each.volume(), each.domainBefore())
                         .exceptionally(
                             error -> {
-                              VolumeLog.about(log.atWarn(), volume.record())
+                              VolumeRecord record = each.volume().record();
+                              VolumeLog.about(log.atWarn(), record)
                                   .log(
                                       "volume {}: the standby could not be dropped: {}",
-                                      volume.record().name(),
+                                      record.name(),
                                       error.getMessage());
                               return null;
                             }))
             .toArray(CompletableFuture[]::new));
   }
 
-  private CompletableFuture<Void> attachOne(Found owned, UUID domain, List<Volume> made) {
+  private CompletableFuture<Void> attachOne(Found owned, UUID domain, List<Made> made) {
     Replica replica = owned.replica();
     Volume here = volumes.byName(replica.getName());
     Attach.Builder attach = Attach.newBuilder().setUuid(replica.getUuid());
@@ -298,7 +302,7 @@ public final class Attacher {
               }
               if (here != null) {
                 if (here.record().state() == VolumeState.RELEASED) {
-                  made.add(here);
+                  made.add(new Made(here, here.record().domain()));
                 }
                 return records.change(here, () -> standbyAgain(here.record(), epoch, domain));
               }
@@ -311,7 +315,7 @@ public final class Attacher {
    * counts. The owner grows only when it holds everything, so nobody reads the copy.
    */
   private CompletableFuture<Void> replaceGrown(
-      Volume here, Replica confirmed, UUID domain, List<Volume> made) {
+      Volume here, Replica confirmed, UUID domain, List<Made> made) {
     return volumes
         .delete(here, () -> stillOpen(here))
         .thenCompose(deleted -> addStandby(confirmed, domain, made));
@@ -330,7 +334,7 @@ public final class Attacher {
                 + "); shut that down, then start it again");
   }
 
-  private CompletableFuture<Void> addStandby(Replica confirmed, UUID domain, List<Volume> made) {
+  private CompletableFuture<Void> addStandby(Replica confirmed, UUID domain, List<Made> made) {
     return volumes
         .add(
             VolumeRecord.standby(
@@ -339,7 +343,7 @@ public final class Attacher {
                 confirmed.getSize(),
                 WireIds.epoch(confirmed.getEpoch()),
                 domain))
-        .thenAccept(made::add);
+        .thenAccept(standby -> made.add(new Made(standby, null)));
   }
 
   private static VolumeRecord standbyAgain(VolumeRecord record, Epoch epoch, UUID domain) {

@@ -50,10 +50,19 @@ final class StandbyDrop {
 
   /** Drops one, as soon as it is known that it was not made owner. */
   CompletableFuture<Void> drop(Volume standby) {
-    return open.close(standby).thenCompose(closed -> dropClosed(standby));
+    return undo(standby, null);
   }
 
-  private CompletableFuture<Void> dropClosed(Volume standby) {
+  /**
+   * Drops one whose attachment didn't come to an end. If it was a retained replica, it is that
+   * again, of the domain that it belonged to: a guest that uses it will ask for all the domain's
+   * volumes.
+   */
+  CompletableFuture<Void> undo(Volume standby, UUID domainBefore) {
+    return open.close(standby).thenCompose(closed -> dropClosed(standby, domainBefore));
+  }
+
+  private CompletableFuture<Void> dropClosed(Volume standby, UUID domainBefore) {
     if (standby.record().held() == VolumeRecord.Held.NONE) {
       boolean copied = standby.preCopy().session() != 0;
       return volumes
@@ -69,7 +78,9 @@ final class StandbyDrop {
         standby,
         () -> {
           boolean droppable = standby.record().state() == VolumeState.STANDBY;
-          return droppable && !open.isOpen(standby) ? standby.record().dropped() : null;
+          return droppable && !open.isOpen(standby)
+              ? standby.record().dropped().withDomain(domainBefore)
+              : null;
         });
   }
 

@@ -117,6 +117,24 @@ final class AttacherTest {
     assertThat(nodes.b.volume("two")).isNull();
   }
 
+  /** Else a guest that comes back and only reads would use it as a standby for ever. */
+  @Test
+  void aCopyWhoseAttachmentIsUndoneStaysOfItsDomain() {
+    nodes.create(nodes.b, "one");
+    nodes.create(nodes.b, "two");
+    nodes.await(attach(null, "one", "two"));
+    nodes.until(() -> Nodes.DOMAIN.equals(nodes.b.volume("one").record().domain()));
+    nodes.move(nodes.a, "one", "two");
+    nodes.until(() -> nodes.b.volume("one").record().completeAt() != null);
+    nodes.until(() -> nodes.b.volume("two").record().completeAt() != null);
+    CompletableFuture<Void> attached = attach("a", "one", "two");
+    nodes.until(() -> Nodes.state(nodes.b, "one") == VolumeState.STANDBY);
+    nodes.wire(false);
+    assertThat(nodes.problem(attached).code()).isEqualTo(Problem.Code.OWNER_UNREACHABLE);
+    nodes.until(() -> Nodes.state(nodes.b, "one") == VolumeState.RELEASED);
+    assertThat(nodes.b.volume("one").record().domain()).isEqualTo(Nodes.DOMAIN);
+  }
+
   @Test
   void tooLittleSpaceIsRefused() {
     nodes.createFull(nodes.a, "vol");
