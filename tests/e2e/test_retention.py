@@ -104,7 +104,11 @@ def test_a_copy_stays_for_its_time_whatever_restarts(cluster, keep):
     assert cluster.volume(cluster.a, "stays")["completeSince"] == since
     assert f"complete at hostb since {since[:19]}Z" in node.cli("volume", "list")
     wait_for(lambda: cluster.volume(cluster.a, "stays") is None, KEEP_FOR + RECONCILED, "the copy is gone")
-    [retired] = [event for event in cluster.timeline(cluster.a, "agent", "stays") if event["kind"] == "retire"]
+
+    def retirements():
+        return [event for event in cluster.timeline(cluster.a, "agent", "stays") if event["kind"] == "retire"]
+
+    [retired] = wait_for(retirements, RECONCILED, "the agent has noted that")
     assert KEEP_FOR <= (moment(retired["time"]) - moment(since)).total_seconds() < KEEP_FOR + RECONCILED
     assert not (cluster.a.root / "var/lib/vmferry/volumes/stays").exists()
 

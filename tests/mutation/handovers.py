@@ -278,7 +278,7 @@ AGENTS = (
     agent_mutant(
         "standby of a migration that failed stays",
         "migration/Standbys.java",
-        "if (plannedDrops.remove(domain, plan) && hasStandby(status, domain)) {",
+        "if (plannedDrops.remove(domain, plan) && !unneeded.isEmpty()) {",
         "if (false) {",
     ),
     agent_mutant(
