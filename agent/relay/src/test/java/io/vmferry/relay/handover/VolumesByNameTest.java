@@ -166,6 +166,33 @@ final class VolumesByNameTest {
   // ---- extend
 
   @Test
+  void aVolumeThatGoesOnBeforeItGrowsKeepsItsSize() {
+    Volume volume = nodes.create(nodes.a, "vol");
+    CompletableFuture<Void> extended = nodes.a.byName().extend("vol", LARGER);
+    setGoing(volume, extended);
+    refuses(extended, Problem.Code.REFUSED, "changed meanwhile");
+    assertThat(volume.record().size()).isEqualTo(SIZE);
+    extend(nodes.a, LARGER);
+    assertThat(volume.record().size()).isEqualTo(LARGER);
+  }
+
+  /** One change of records after the other lets the volume go on. */
+  private void setGoing(Volume volume, CompletableFuture<Void> until) {
+    nodes
+        .a
+        .volumes()
+        .commits()
+        .submit(
+            () -> () -> null,
+            (done, error) -> {
+              volume.resume();
+              if (!until.isDone()) {
+                setGoing(volume, until);
+              }
+            });
+  }
+
+  @Test
   void extendsAtTheOwnerWhoeverIsAsked() {
     nodes.create(nodes.a, "vol");
     extend(nodes.b, SIZE + 4096);
