@@ -59,8 +59,8 @@ final class ServerHandshake extends PeerHandshake {
 
   @Override
   void received(ChannelHandlerContext ctx, Frame first) {
-    decide();
     Refused refused = HelloRules.refusal(first, setup.node(), certified, knownPeer);
+    decide();
     if (refused == null) {
       admit(ctx, first);
       return;

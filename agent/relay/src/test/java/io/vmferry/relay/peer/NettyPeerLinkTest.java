@@ -333,6 +333,21 @@ class NettyPeerLinkTest {
   }
 
   @Test
+  void aServerThatFailsOverAHelloClosesTheConnection() {
+    PeerServer broken =
+        new PeerServer(
+            setup("b", tlsB),
+            node -> {
+              throw new IllegalStateException("broken");
+            },
+            service);
+    opened.add(() -> broken.close().await(5, TimeUnit.SECONDS));
+    NettyPeerLink link = link(listen(broken, 0));
+    link.start();
+    await().until(() -> link.problem().contains("closed the connection"));
+  }
+
+  @Test
   void bulkCallsSpreadOverTheConnections() {
     NettyPeerLink link = startedLink(serve(0));
     await().until(() -> log.with("(BULK)").size() == 3);
