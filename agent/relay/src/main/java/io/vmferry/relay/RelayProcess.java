@@ -29,6 +29,7 @@ import io.vmferry.relay.disk.StateLock;
 import io.vmferry.relay.exec.BriefPolling;
 import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.exec.NettyLoop;
+import io.vmferry.relay.exec.RequestCount;
 import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.CompletionNotices;
@@ -105,7 +106,8 @@ public final class RelayProcess implements AutoCloseable {
 
   private static final String LEAK_DETECTION = "io.netty.leakDetection.level";
 
-  private final EventLoopGroup dataLoops = dataLoop();
+  private final RequestCount requests = new RequestCount();
+  private final EventLoopGroup dataLoops = dataLoop(requests);
   private final EventLoopGroup peerLoops = loops(1, "peer");
   private final ExecutorService disk =
       Executors.newFixedThreadPool(DISK_THREADS, new DefaultThreadFactory("disk", true));
@@ -171,6 +173,7 @@ public final class RelayProcess implements AutoCloseable {
             config.node(),
             new VolumeEnvironment(
                 loop,
+                requests,
                 tasks,
                 storage,
                 new Commits(tasks),
@@ -379,12 +382,13 @@ public final class RelayProcess implements AutoCloseable {
   }
 
   /** The one loop that guests wait for. */
-  private static EventLoopGroup dataLoop() {
+  private static EventLoopGroup dataLoop(RequestCount requests) {
     int anyNumberOfEvents = 0;
     return new MultiThreadIoEventLoopGroup(
         1,
         new DefaultThreadFactory("data"),
-        EpollIoHandler.newFactory(anyNumberOfEvents, () -> new BriefPolling(System::nanoTime)));
+        EpollIoHandler.newFactory(
+            anyNumberOfEvents, () -> new BriefPolling(System::nanoTime, requests)));
   }
 
   private void onLoop(Runnable task) {

@@ -12,7 +12,8 @@ import java.util.function.LongSupplier;
  * as much. A client that asks one thing after another gets its answers twice as fast.
  *
  * <p>Where nothing comes in that moment, the next ones are left out, twice as many after each
- * failure: an idle loop sleeps nearly all the time. For one event loop.
+ * failure: an idle loop sleeps nearly all the time. Where much comes, it may be better to let it
+ * gather ({@link Gathering}). For one event loop.
  */
 public final class BriefPolling implements SelectStrategy {
 
@@ -26,11 +27,19 @@ public final class BriefPolling implements SelectStrategy {
   static final int MOST_LEFT_OUT = 1023;
 
   private final LongSupplier nanoTime;
+  private final RequestCount requests;
+  private final Gathering gathering = new Gathering();
   private int leftOut;
   private int toLeaveOut;
 
-  public BriefPolling(LongSupplier nanoTime) {
+  /**
+   * For a loop that reads requests.
+   *
+   * @param nanoTime monotonic; only differences mean anything
+   */
+  public BriefPolling(LongSupplier nanoTime, RequestCount requests) {
     this.nanoTime = nanoTime;
+    this.requests = requests;
   }
 
   @Override
@@ -47,6 +56,7 @@ public final class BriefPolling implements SelectStrategy {
       int ready = look.get();
       if (ready > 0) {
         leftOut = 0;
+        gather();
         return ready;
       }
       Thread.onSpinWait();
@@ -54,5 +64,15 @@ public final class BriefPolling implements SelectStrategy {
     leftOut = Math.min(2 * leftOut + 1, MOST_LEFT_OUT);
     toLeaveOut = leftOut;
     return SELECT;
+  }
+
+  /** What comes meanwhile is read together with what was found. */
+  private void gather() {
+    long began = nanoTime.getAsLong();
+    if (gathering.wanted(began, requests.total())) {
+      while (nanoTime.getAsLong() - began < Gathering.MOMENT) {
+        Thread.onSpinWait();
+      }
+    }
   }
 }

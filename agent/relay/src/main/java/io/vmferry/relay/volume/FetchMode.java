@@ -165,7 +165,10 @@ final class FetchMode {
                   BACKGROUND_FORCE,
                   () -> {
                     forceTimer = null;
-                    replica.durability().force(replica::brokenIfFailed);
+                    // Without new blocks a force would only make the guest's writes wait.
+                    if (replica.held().hasPending()) {
+                      replica.durability().force(replica::brokenIfFailed);
+                    }
                     if (fetched != null) {
                       forceLater();
                     }

@@ -94,9 +94,14 @@ final class HeldBlocks {
     pending.clear(from, to);
   }
 
+  /** Whether some became held that nobody took to make them durable. */
+  boolean hasPending() {
+    return live != null && pending.cardinality() > 0;
+  }
+
   /** What became held since the last call; the caller makes it durable. */
   BlockMap takePending() {
-    if (live == null || pending.cardinality() == 0) {
+    if (!hasPending()) {
       return null;
     }
     BlockMap taken = pending;

@@ -112,6 +112,13 @@ public final class Volume implements NbdExport {
     shared.events().clientsChanged(this);
   }
 
+  /** A client's new request. */
+  void begin(GuestRequest request) {
+    shared.requests().add();
+    openRequests.begin(request);
+    submit(request);
+  }
+
   OpenRequests openRequests() {
     return openRequests;
   }

@@ -7,6 +7,7 @@ import io.vmferry.relay.copy.BulkLane;
 import io.vmferry.relay.copy.Origin;
 import io.vmferry.relay.exec.DiskTasks;
 import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.exec.RequestCount;
 import io.vmferry.relay.peer.PeerLink;
 import java.time.InstantSource;
 import java.util.UUID;
@@ -16,6 +17,7 @@ import java.util.function.Supplier;
 /**
  * What all volumes of a relay share.
  *
+ * @param requests counts those of all guests
  * @param wallClock for times that are noted and shown; nothing is decided by it here
  * @param links to other nodes, by their names
  * @param lanes the window of the background copy from another node, by its name
@@ -23,6 +25,7 @@ import java.util.function.Supplier;
  */
 public record VolumeEnvironment(
     Loop loop,
+    RequestCount requests,
     DiskTasks tasks,
     VolumeStorage storage,
     Commits commits,

@@ -41,7 +41,8 @@ final class VolumeSession implements NbdSession {
   @Override
   public void writeZeroes(
       long offset, long length, boolean mayPunch, boolean fast, boolean fua, Reply reply) {
-    begin(new GuestRequest(this, Kind.ZERO, offset, length, null, fua, mayPunch, fast, reply));
+    volume.begin(
+        new GuestRequest(this, Kind.ZERO, offset, length, null, fua, mayPunch, fast, reply));
   }
 
   @Override
@@ -72,11 +73,6 @@ final class VolumeSession implements NbdSession {
   }
 
   private void submit(Kind kind, long offset, long length, ByteBuf data, boolean fua, Reply reply) {
-    begin(new GuestRequest(this, kind, offset, length, data, fua, true, false, reply));
-  }
-
-  private void begin(GuestRequest request) {
-    volume.openRequests().begin(request);
-    volume.submit(request);
+    volume.begin(new GuestRequest(this, kind, offset, length, data, fua, true, false, reply));
   }
 }

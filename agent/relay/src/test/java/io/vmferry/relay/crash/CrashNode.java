@@ -13,6 +13,7 @@ import io.vmferry.relay.copy.BulkLane;
 import io.vmferry.relay.copy.FakeLink;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
+import io.vmferry.relay.exec.RequestCount;
 import io.vmferry.relay.history.BlockHistory;
 import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.HeapBlockMap;
@@ -100,6 +101,7 @@ final class CrashNode {
             "b",
             new VolumeEnvironment(
                 loop,
+                new RequestCount(),
                 tasks,
                 disk,
                 new Commits(tasks),

@@ -10,10 +10,14 @@ final class BriefPollingTest {
   /** Nanoseconds of one look. */
   private static final long LOOK = 1_000;
 
+  /** Nanoseconds between two looks at the clock. */
+  private static final long TICK = 20;
+
   private long now;
   private int looks;
   private int readyAt = Integer.MAX_VALUE;
-  private final BriefPolling polling = new BriefPolling(() -> now);
+  private final RequestCount requests = new RequestCount();
+  private final BriefPolling polling = new BriefPolling(() -> now += TICK, requests);
 
   private int look() {
     now += LOOK;
@@ -38,7 +42,7 @@ final class BriefPollingTest {
   @Test
   void itSleepsAfterTheMoment() throws Exception {
     assertThat(next(false)).isEqualTo(SelectStrategy.SELECT);
-    assertThat(now).isBetween(BriefPolling.MOMENT, BriefPolling.MOMENT + LOOK);
+    assertThat(now).isBetween(BriefPolling.MOMENT, BriefPolling.MOMENT + 2 * LOOK);
   }
 
   @Test
@@ -46,7 +50,7 @@ final class BriefPollingTest {
     for (int i = 0; i < 100_000; i++) {
       assertThat(next(false)).isEqualTo(SelectStrategy.SELECT);
     }
-    assertThat(now / BriefPolling.MOMENT).isLessThan(10 + 100_000 / BriefPolling.MOST_LEFT_OUT + 1);
+    assertThat(now / BriefPolling.MOMENT).isLessThan(15 + 100_000 / BriefPolling.MOST_LEFT_OUT + 1);
   }
 
   @Test
@@ -73,5 +77,37 @@ final class BriefPollingTest {
   void tasksDoNotWait() throws Exception {
     assertThat(next(true)).isZero();
     assertThat(looks).isEqualTo(1);
+  }
+
+  @Test
+  void aBusyLoopLetsRequestsGatherAsLongAsThatBringsMore() throws Exception {
+    readyAt = 1;
+    long waits = 0;
+    for (int i = 0; i < 100_000; i++) {
+      long began = now;
+      next(false);
+      boolean waited = now - began >= Gathering.MOMENT;
+      waits += waited ? 1 : 0;
+      // Alone a request costs 5 µs; of those that were waited for come six, for 3 µs each.
+      for (int request = 0; request < (waited ? 6 : 1); request++) {
+        requests.add();
+        now += waited ? 3_000 : 5_000;
+      }
+    }
+    assertThat(waits).isGreaterThan(90_000);
+  }
+
+  @Test
+  void aGuestThatWaitsForEachAnswerHardlyEverWaitsForOthers() throws Exception {
+    readyAt = 1;
+    long waits = 0;
+    for (int i = 0; i < 100_000; i++) {
+      long began = now;
+      next(false);
+      waits += now - began >= Gathering.MOMENT ? 1 : 0;
+      requests.add();
+      now += 20_000;
+    }
+    assertThat(waits).isBetween(1L, 1_000L);
   }
 }

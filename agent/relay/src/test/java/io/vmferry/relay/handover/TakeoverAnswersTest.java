@@ -12,6 +12,7 @@ import io.vmferry.config.PreCopyMode;
 import io.vmferry.relay.copy.FakeLink;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
+import io.vmferry.relay.exec.RequestCount;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.HeapBlockMap;
 import io.vmferry.relay.map.StaleMapCodec;
@@ -57,6 +58,7 @@ final class TakeoverAnswersTest {
           "b",
           new VolumeEnvironment(
               loop,
+              new RequestCount(),
               tasks,
               storage,
               new Commits(tasks),

@@ -9,6 +9,7 @@ import io.vmferry.relay.control.TakeoverWaits;
 import io.vmferry.relay.copy.Compression;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
+import io.vmferry.relay.exec.RequestCount;
 import io.vmferry.relay.handover.AttachChecks;
 import io.vmferry.relay.handover.Attacher;
 import io.vmferry.relay.handover.ClientsAtPeers;
@@ -229,6 +230,7 @@ public final class SimNode {
             name,
             new VolumeEnvironment(
                 life,
+                new RequestCount(),
                 tasks,
                 storage,
                 new Commits(tasks),

@@ -12,6 +12,7 @@ import io.vmferry.relay.copy.BulkLane;
 import io.vmferry.relay.copy.FakeLink;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.DiskTasks;
+import io.vmferry.relay.exec.RequestCount;
 import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.BlockMap;
 import io.vmferry.relay.map.HeapBlockMap;
@@ -56,6 +57,7 @@ final class VolumeFixture {
             "b",
             new VolumeEnvironment(
                 loop,
+                new RequestCount(),
                 tasks,
                 storage,
                 new Commits(tasks),

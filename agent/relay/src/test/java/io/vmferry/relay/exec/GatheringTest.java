@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.exec;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.util.concurrent.TimeUnit;
+import org.junit.jupiter.api.Test;
+
+final class GatheringTest {
+  private static final long SECOND = TimeUnit.SECONDS.toNanos(1);
+
+  private final Gathering gathering = new Gathering();
+  private long now = 5 * SECOND;
+  private long requests;
+  private long gathered;
+  private boolean wanted;
+
+  /** Lets guests make requests, so many a second, without gathering and with it. */
+  private void run(long nanos, long without, long with) {
+    for (long end = now + nanos; now < end; ) {
+      long step = SECOND / (wanted ? with : without);
+      now += step;
+      requests++;
+      wanted = gathering.wanted(now, requests);
+      if (wanted) {
+        gathered += step;
+      }
+    }
+  }
+
+  /** The same for some seconds; returns the share of the time in which it gathered. */
+  private double share(int seconds, long without, long with) {
+    gathered = 0;
+    run(seconds * SECOND, without, with);
+    return (double) gathered / (seconds * SECOND);
+  }
+
+  @Test
+  void itGathersWhereThatBringsMore() {
+    run(SECOND, 100_000, 120_000);
+    assertThat(share(4, 100_000, 120_000)).isGreaterThan(0.98);
+  }
+
+  @Test
+  void itIsHardlyTriedWhereThatBringsLess() {
+    run(SECOND, 100_000, 70_000);
+    assertThat(share(4, 100_000, 70_000)).isBetween(0.001, 0.01);
+  }
+
+  @Test
+  void aLittleMoreMayBeChance() {
+    run(SECOND, 100_000, 103_000);
+    assertThat(share(4, 100_000, 103_000)).isLessThan(0.01);
+  }
+
+  @Test
+  void itChangesItsMindWithTheGuest() {
+    run(SECOND, 100_000, 120_000);
+    run(SECOND, 100_000, 70_000);
+    assertThat(share(1, 100_000, 70_000)).isLessThan(0.02);
+    run(SECOND, 100_000, 120_000);
+    assertThat(share(1, 100_000, 120_000)).isGreaterThan(0.98);
+  }
+
+  @Test
+  void fewRequestsNeverWait() {
+    run(SECOND, 100_000, 120_000);
+    assertThat(wanted).isTrue();
+    run(SECOND, 15_000, 15_000);
+    assertThat(share(4, 15_000, 15_000)).isZero();
+  }
+
+  @Test
+  void aRequestAfterAPauseDoesNotWait() {
+    run(SECOND, 100_000, 120_000);
+    assertThat(wanted).isTrue();
+    now += SECOND;
+    requests++;
+    assertThat(gathering.wanted(now, requests)).isFalse();
+  }
+}
