@@ -7,6 +7,10 @@ name=$1 folder=$2 init=$3
 
 hostname "$name"
 ip link set lo up
+# TCP as Debian has it, whatever the machine is set to: what goes over the WAN depends on it. Not every kernel lets a
+# namespace choose cubic.
+(cd /proc/sys/net/ipv4 && echo 4096 131072 6291456 >tcp_rmem && echo 4096 16384 4194304 >tcp_wmem)
+echo cubic 2>/dev/null >/proc/sys/net/ipv4/tcp_congestion_control || true
 mount -t tmpfs -o mode=755 tmpfs /run
 mkdir -p /run/lock /run/lab
 mount -t overlay -o "lowerdir=/etc,upperdir=$folder/etc,workdir=$folder/etc-work" overlay /etc

@@ -27,6 +27,7 @@ COMPLETE_TIMEOUT = 300  # seconds
 STREAMS = 4  # copy.connections' default
 SETTLE_S = 2.0  # of a copy that don't count: its window and TCP's grow
 POLL_S = 0.05
+TCP_MEMORY_S = 11  # so long a connection's congestion control may go by the shortest round trip that it saw (BBR: 10 s)
 MISS_PAUSE_S = 0.1  # between two misses: the copy yields while a guest misses
 GIB = 1 << 30
 
@@ -62,8 +63,14 @@ class Bars:
         """A volume full of noise at the first node."""
         self._number += 1
         name = f"bar{self._number}"
-        fill_volume(self.relays.a, name, size, [(0, self._random.randbytes(size))])
+        pieces = [(start, self._random.randbytes(MIB)) for start in range(0, size, MIB)]
+        fill_volume(self.relays.a, name, size, pieces)
         return name
+
+    def _link(self, rate_mbit, round_trip_ms):
+        """Both relays are linked by a healthy WAN like this, and what TCP knows of it is true."""
+        self.relays.calm(delay_ms=round_trip_ms / 2, rate_mbit=rate_mbit)
+        time.sleep(TCP_MEMORY_S)
 
     def _wire(self):
         return self.relays.wan.show()["ab"].bytes
@@ -98,7 +105,7 @@ class Bars:
     def bulk(self, size):
         """At 100 ms and 400 Mbit/s; and what a whole copy puts on the wire."""
         rate_mbit, round_trip = 400, 100
-        self.relays.calm(delay_ms=round_trip / 2, rate_mbit=rate_mbit)
+        self._link(rate_mbit, round_trip)
         name = self._volume(size)
         rate, wire = self._copy_rate(name)
         self._forget(name)
@@ -112,7 +119,7 @@ class Bars:
     def loss(self, size):
         """At 1 % loss, beside as many plain TCP streams."""
         rate_mbit, round_trip = 400, 100
-        self.relays.calm(delay_ms=round_trip / 2, rate_mbit=rate_mbit)
+        self._link(rate_mbit, round_trip)
         self.relays.wan.set(loss_percent=1)
         plain = tcp_throughput(self.relays.a.host, self.relays.b.host, 10, STREAMS) / 8
         name = self._volume(size)
@@ -131,7 +138,7 @@ class Bars:
     def misses(self, size):
         """A guest that reads a missing block now and then while the copy runs at 100 Mbit/s."""
         rate_mbit, round_trip = 100, 20
-        self.relays.calm(delay_ms=round_trip / 2, rate_mbit=rate_mbit)
+        self._link(rate_mbit, round_trip)
         name = self._volume(size)
         take_over(self.relays.a, self.relays.b, name)
         took = []
@@ -205,7 +212,7 @@ def parse(arguments):
     names = ["bulk", "loss", "misses", "sizes"]
     parser.add_argument("--only", action="append", choices=names, help="measure this (may be given again)")
     parser.add_argument("--size", type=int, default=256, help="MiB of noise to copy (default %(default)s)")
-    parser.add_argument("--lossy-size", type=int, default=48, help="the same at 1 %% loss (default %(default)s)")
+    parser.add_argument("--lossy-size", type=int, default=256, help="the same at 1 %% loss (default %(default)s)")
     options = parser.parse_args(arguments)
     options.only = options.only or names
     return options

@@ -21,8 +21,8 @@ ORDER_OF_BITS = (
     mutant(
         "written block counts as held before it is written",
         "volume/LocalIo.java",
-        "    InFlight.Ticket ticket = inFlight.beginWrite(from, to);\n",
-        "    InFlight.Ticket ticket = inFlight.beginWrite(from, to);\n    held.hold(from, to);\n",
+        "    inFlight.beginWrite(request.ticket, from, to);\n",
+        "    inFlight.beginWrite(request.ticket, from, to);\n    held.hold(from, to);\n",
         MATRIX,
     ),
     mutant(
@@ -35,13 +35,22 @@ ORDER_OF_BITS = (
     mutant(
         "write is answered before it is carried out",
         "volume/LocalIo.java",
-        "done -> file.write(request.offset, request.data, done));",
-        "done -> {\n"
-        "          ByteBuf copy = request.data.copy();\n"
-        "          done.done(null);\n"
-        "          file.write(request.offset, copy, error -> copy.release());\n"
-        "        });",
+        "      case WRITE -> file.write(request.offset, request.data, request);\n",
+        "      case WRITE -> {\n"
+        "        ByteBuf copy = request.data.copy();\n"
+        "        long at = request.offset;\n"
+        "        request.done(null);\n"
+        "        file.write(at, copy, error -> copy.release());\n"
+        "      }\n",
         MATRIX,
+    ),
+    mutant(
+        "request that still waits is used for the next one",
+        "volume/VolumeSession.java",
+        "    if (request.hasEnded()) {\n",
+        "    if (!closed) {\n",
+        "volume.VolumeTest",
+        SIMULATION,
     ),
     mutant(
         "FUA write is answered as any other",
@@ -225,7 +234,10 @@ STALE_MAPS = (
         "volume/LocalIo.java",
         (
             ("    replicas.mark(from, to);\n", ""),
-            ("    inFlight.endWrite(ticket);\n", "    replicas.mark(from, to);\n    inFlight.endWrite(ticket);\n"),
+            (
+                "    inFlight.endWrite(request.ticket);\n",
+                "    replicas.mark(from, to);\n    inFlight.endWrite(request.ticket);\n",
+            ),
         ),
         "volume.LocalIoTest",
     ),

@@ -169,8 +169,8 @@ BY_NAME = (
     mutant(
         "a write that ends does not change the name of the content",
         "volume/LocalIo.java",
-        "    content.changed();\n    inFlight.endWrite(ticket);\n",
-        "    inFlight.endWrite(ticket);\n",
+        "    content.changed();\n    inFlight.endWrite(request.ticket);\n",
+        "    inFlight.endWrite(request.ticket);\n",
         "handover.VolumesByNameTest",
     ),
     mutant(

@@ -14,8 +14,7 @@ import java.util.function.LongSupplier;
  * <p>The window follows the link: twice the product of the best delivery rate seen lately and the
  * round trip. As long as the window is the bottleneck, each round trip delivers a whole window, so
  * the next is twice as large; once the link is full the rate stops rising, and so does the window.
- * While guests miss, it shrinks to little more than one product, which leaves hardly a queue for a
- * miss to stand in.
+ * While guests miss, it shrinks to one product, which leaves hardly a queue for a miss to stand in.
  *
  * <p>What was asked for and what travels differ: zeroes have no payload, other data may be
  * compressed. The share that travelled lately is what the next requests are expected to bring. Loop
@@ -31,17 +30,11 @@ public final class BulkLane {
   /** Bound of memory: what may arrive and wait to be stored. 640 ms of a 400 Mbit/s link. */
   static final long MAX_WINDOW = 32 << 20;
 
-  /** A best rate counts for one to two of these; older ones say nothing about the link now. */
-  private static final Duration RATE_MEMORY = Duration.ofSeconds(2);
-
   /** Products in the window of an undisturbed copy: what is on its way there and back. */
   private static final double FULL = 2;
 
-  /**
-   * While guests miss: just enough above one that a link that became faster is noticed; the queue
-   * is a quarter of a round trip.
-   */
-  private static final double YIELDING = 1.25;
+  /** While guests miss: the link is full, and there is hardly a queue for a miss to stand in. */
+  private static final double YIELDING = 1;
 
   /**
    * While guests miss for long, the full window is used for one of so many such times: a rate that
@@ -50,7 +43,7 @@ public final class BulkLane {
    */
   private static final Duration PROBE = Duration.ofMillis(250);
 
-  private static final int PROBE_EVERY = 8;
+  private static final int PROBE_EVERY = 12;
 
   /** While the round trip is measured without a queue. */
   private static final double DRAINED = 0.5;
@@ -59,6 +52,10 @@ public final class BulkLane {
   private static final int REQUESTS = 8;
 
   private static final int MIN_REQUEST = 64 << 10;
+
+  /** While guests miss; 1.3 ms of a 100 Mbit/s link. */
+  private static final int MIN_REQUEST_WHILE_MISSING = 16 << 10;
+
   private static final int MAX_REQUEST = 256 << 10;
 
   /** What a guest reads ahead takes its turn before other misses: no more than a round trip. */
@@ -72,8 +69,11 @@ public final class BulkLane {
   /** Least part of a request that is expected to travel: after zeroes data may follow. */
   private static final double MIN_SHARE = 1.0 / 16;
 
-  /** After a miss the guest likely misses again; this long the queue is kept short. */
-  private static final Duration MISS_MEMORY = Duration.ofMillis(200);
+  /**
+   * After a miss the guest likely misses again, perhaps after some reads of what is here; this long
+   * the queue is kept short. The link is nearly full meanwhile, so it may be long.
+   */
+  private static final Duration MISS_MEMORY = Duration.ofSeconds(1);
 
   /**
    * Longest wait for the cap before it is looked at again: a cap that was raised or lifted counts
@@ -89,17 +89,15 @@ public final class BulkLane {
   private final RateLimit limit;
   private final Queue<Runnable> waiting = new ArrayDeque<>();
 
+  private final DeliveryRate rate = new DeliveryRate();
+
   private long outstanding;
-  private long delivered;
   private final RttFloor rttFloor = new RttFloor();
 
   /** As the round trip, from a request to its whole answer: with the time that both ends take. */
   private final RttFloor answerFloor = new RttFloor();
 
   private long answerTime;
-  private long bestRate;
-  private long bestRateBefore;
-  private long bestRateSince;
 
   /** Bytes on the wire per byte asked for, lately. */
   private double share = 1;
@@ -114,7 +112,6 @@ public final class BulkLane {
     private final long bytes;
     private final long expected;
     private final long sentAt = loop.nanoTime();
-    private final long deliveredBefore = delivered;
     private boolean ended;
 
     private Slot(long bytes, long expected) {
@@ -141,12 +138,11 @@ public final class BulkLane {
         share += ((double) received / answered - share) * weight;
         share = Math.max(MIN_SHARE, Math.min(1, share));
       }
-      delivered += received;
       long now = loop.nanoTime();
       if (answered == bytes) {
         answerTime = answerFloor.nanos(now, now - sentAt);
       }
-      sample(delivered - deliveredBefore, now - sentAt);
+      rate.delivered(received, now, answerTime);
       wake();
     }
   }
@@ -184,10 +180,14 @@ public final class BulkLane {
     lastMissAt = loop.nanoTime();
   }
 
-  /** Best size of the next request: small ones on a slow link, so that its window has several. */
+  /**
+   * Best size of the next request: small ones on a slow link, so that its window has several, and
+   * smaller ones while guests miss, since a miss may have to stand behind one.
+   */
   public int requestBytes() {
-    long part = window() / REQUESTS / MIN_REQUEST * MIN_REQUEST;
-    return (int) Math.max(MIN_REQUEST, Math.min(MAX_REQUEST, part));
+    int least = missing(loop.nanoTime()) ? MIN_REQUEST_WHILE_MISSING : MIN_REQUEST;
+    long part = window() / REQUESTS / least * least;
+    return (int) Math.max(least, Math.min(MAX_REQUEST, part));
   }
 
   /** Bytes that a sequential reader may be ahead: what the link brings in one round trip. */
@@ -197,7 +197,11 @@ public final class BulkLane {
 
   /** Whether the link is so slow that data should be compressed, and this node can unpack it. */
   public boolean wantsCompression() {
-    return Compression.available() && rate() < FAST_LINK;
+    return Compression.available() && rate.bytesPerSecond() < FAST_LINK;
+  }
+
+  private boolean missing(long now) {
+    return missed && now - lastMissAt < MISS_MEMORY.toNanos();
   }
 
   /** Bytes that may be outstanding now. */
@@ -207,10 +211,9 @@ public final class BulkLane {
       return FIRST_WINDOW;
     }
     long now = loop.nanoTime();
-    boolean missing = missed && now - lastMissAt < MISS_MEMORY.toNanos();
     boolean probing = Math.floorMod(now / PROBE.toNanos(), PROBE_EVERY) == 0;
     boolean draining = rttFloor.draining(now) || answerFloor.draining(now);
-    double factor = draining ? DRAINED : missing && !probing ? YIELDING : FULL;
+    double factor = draining ? DRAINED : missing(now) && !probing ? YIELDING : FULL;
     return Math.max(MIN_WINDOW, Math.min(MAX_WINDOW, (long) (product * factor)));
   }
 
@@ -220,23 +223,8 @@ public final class BulkLane {
    */
   private long product() {
     long rtt = rttFloor.nanos(loop.nanoTime(), rttNanos.getAsLong());
-    return (long) ((double) rate() * Math.max(rtt, answerTime) / Duration.ofSeconds(1).toNanos());
-  }
-
-  /** Bytes per second that the link brought at best lately. */
-  private long rate() {
-    return Math.max(bestRate, bestRateBefore);
-  }
-
-  private void sample(long bytes, long nanos) {
-    long now = loop.nanoTime();
-    long rate = (long) ((double) bytes * Duration.ofSeconds(1).toNanos() / Math.max(nanos, 1));
-    if (now - bestRateSince > RATE_MEMORY.toNanos()) {
-      bestRateBefore = now - bestRateSince > 2 * RATE_MEMORY.toNanos() ? 0 : bestRate;
-      bestRate = 0;
-      bestRateSince = now;
-    }
-    bestRate = Math.max(bestRate, rate);
+    double nanos = Math.max(rtt, answerTime);
+    return (long) (rate.bytesPerSecond() * nanos / Duration.ofSeconds(1).toNanos());
   }
 
   /** There may be room: a slot was freed, time has passed, or the cap was changed. */

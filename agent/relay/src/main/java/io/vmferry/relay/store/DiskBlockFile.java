@@ -173,10 +173,21 @@ public final class DiskBlockFile implements BlockFile {
       readByCopy(offset, target, length, done);
       return;
     }
-    readTo(
-        offset,
-        target.memoryAddress() + target.writerIndex(),
-        length,
+    long address = target.memoryAddress() + target.writerIndex();
+    int progress;
+    try {
+      progress = readHere(offset, address, length);
+    } catch (ErrnoException e) {
+      done.done(e);
+      return;
+    }
+    if (progress == length && !closed) {
+      target.writerIndex(target.writerIndex() + length);
+      done.done(null);
+      return;
+    }
+    submit(
+        () -> file.read(offset + progress, address + progress, length - progress),
         error -> {
           if (error == null) {
             target.writerIndex(target.writerIndex() + length);
@@ -188,9 +199,9 @@ public final class DiskBlockFile implements BlockFile {
   /** For composite and heap buffers, which have no one address. */
   private void readByCopy(long offset, ByteBuf target, int length, Done done) {
     ByteBuf copy = PooledByteBufAllocator.DEFAULT.directBuffer(Math.max(1, length));
-    readTo(
+    read(
         offset,
-        addressOf(copy, length),
+        copy,
         length,
         error -> {
           if (error == null) {
@@ -201,28 +212,18 @@ public final class DiskBlockFile implements BlockFile {
         });
   }
 
-  private void readTo(long offset, long address, int length, Done done) {
+  /** Reads what the page cache has from the start of the range on; returns how much that is. */
+  private int readHere(long offset, long address, int length) throws ErrnoException {
     int progress = 0;
     while (tryReads && !closed && progress < length && length <= MAX_INLINE_BYTES) {
-      int count;
-      try {
-        count = file.tryRead(offset + progress, address + progress, length - progress);
-      } catch (ErrnoException e) {
-        done.done(e);
-        return;
-      }
+      int count = file.tryRead(offset + progress, address + progress, length - progress);
       tryReads = count != PosixFile.UNSUPPORTED;
       if (count <= 0) {
         break; // the blocking read will wait, or find the end of the file and say so
       }
       progress += count;
     }
-    if (progress == length && !closed) {
-      done.done(null);
-      return;
-    }
-    int rest = progress;
-    submit(() -> file.read(offset + rest, address + rest, length - rest), done);
+    return progress;
   }
 
   @Override

@@ -4,13 +4,18 @@ package io.vmferry.relay.volume;
 import io.netty.buffer.ByteBuf;
 import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdSession;
+import io.vmferry.relay.store.BlockFile;
+import java.io.IOException;
 
 /**
  * One request of a local NBD client. It may be looked at several times before it is carried out (it
  * waits for a block, for a handover), and is answered once. A request whose connection is gone is
  * never carried out: what a dead QEMU asked for must not write later.
+ *
+ * <p>It is told the outcome of its own operation on the file, so that one which the page cache
+ * answers allocates nothing.
  */
-final class GuestRequest {
+final class GuestRequest implements BlockFile.Done {
 
   /** What is asked for. */
   enum Kind {
@@ -22,21 +27,26 @@ final class GuestRequest {
     FLUSH
   }
 
-  final Kind kind;
-  final long offset;
-  final long length;
+  /** What to do, and with what; set by {@link #open}. */
+  Kind kind;
+
+  long offset;
+  long length;
 
   /** WRITE only. */
-  final ByteBuf data;
+  ByteBuf data;
 
   /** Answer only when durable. */
-  final boolean fua;
+  boolean fua;
 
   /** ZERO: the range may become a hole. */
-  final boolean mayPunch;
+  boolean mayPunch;
 
   /** ZERO: rather fail with ENOTSUP than wait for the network. */
-  final boolean fast;
+  boolean fast;
+
+  /** Its place among the writes in flight while {@link LocalIo} carries it out. */
+  final InFlight.Ticket ticket = new InFlight.Ticket();
 
   /** When it came; {@link OpenRequests} sets it. */
   long begun;
@@ -47,27 +57,59 @@ final class GuestRequest {
   GuestRequest newer;
 
   private final VolumeSession session;
-  private final NbdSession.Reply reply;
+  private NbdSession.Reply reply;
+  private LocalIo carrier;
+  private boolean ended = true;
 
-  GuestRequest(
-      VolumeSession session,
-      Kind kind,
-      long offset,
-      long length,
-      ByteBuf data,
-      boolean fua,
-      boolean mayPunch,
-      boolean fast,
-      NbdSession.Reply reply) {
+  /** For requests of one connection, one at a time. */
+  GuestRequest(VolumeSession session) {
     this.session = session;
-    this.kind = kind;
-    this.offset = offset;
-    this.length = length;
-    this.data = data;
-    this.fua = fua;
-    this.mayPunch = mayPunch;
-    this.fast = fast;
-    this.reply = reply;
+  }
+
+  /** A new request begins; the one before, if any, must have ended. */
+  GuestRequest open(
+      Kind newKind,
+      long newOffset,
+      long newLength,
+      ByteBuf newData,
+      boolean newFua,
+      NbdSession.Reply newReply) {
+    if (!ended) {
+      throw new IllegalStateException(this + " is not answered yet");
+    }
+    ended = false;
+    kind = newKind;
+    offset = newOffset;
+    length = newLength;
+    data = newData;
+    fua = newFua;
+    mayPunch = true;
+    fast = false;
+    reply = newReply;
+    return this;
+  }
+
+  /** ZERO: how. */
+  GuestRequest zeroing(boolean punchAllowed, boolean onlyFast) {
+    mayPunch = punchAllowed;
+    fast = onlyFast;
+    return this;
+  }
+
+  /** Whether it was answered or dropped. */
+  boolean hasEnded() {
+    return ended;
+  }
+
+  /** The operation on the file that is about to begin is told to {@code io}. */
+  GuestRequest carriedOutBy(LocalIo io) {
+    carrier = io;
+    return this;
+  }
+
+  @Override
+  public void done(IOException error) {
+    carrier.done(this, error);
   }
 
   long end() {
@@ -113,9 +155,11 @@ final class GuestRequest {
   }
 
   private void ended(boolean failed) {
+    ended = true;
     session.ended(this, failed);
     if (data != null) {
       data.release();
+      data = null;
     }
   }
 

@@ -15,14 +15,28 @@ import java.util.Queue;
  */
 final class InFlight {
 
-  /** One operation on the blocks {@code [from, to)}. */
+  /**
+   * One operation on the blocks {@code [from, to)}. Whoever makes many one after another may use
+   * one ticket for all of them.
+   */
   static final class Ticket {
-    private final long from;
-    private final long to;
+    private long from;
+    private long to;
 
-    private Ticket(long from, long to) {
-      this.from = from;
-      this.to = to;
+    /** First block. */
+    long from() {
+      return from;
+    }
+
+    /** Block after the last. */
+    long to() {
+      return to;
+    }
+
+    private Ticket over(long first, long end) {
+      from = first;
+      to = end;
+      return this;
     }
 
     private boolean overlaps(long otherFrom, long otherTo) {
@@ -46,10 +60,9 @@ final class InFlight {
     checkIdle();
   }
 
-  Ticket beginWrite(long from, long to) {
-    Ticket ticket = new Ticket(from, to);
-    writes.add(ticket);
-    return ticket;
+  /** A write begins, with a ticket that is of no other operation now. */
+  void beginWrite(Ticket ticket, long from, long to) {
+    writes.add(ticket.over(from, to));
   }
 
   void endWrite(Ticket ticket) {
@@ -58,7 +71,7 @@ final class InFlight {
   }
 
   Ticket beginStore(long from, long to) {
-    Ticket ticket = new Ticket(from, to);
+    Ticket ticket = new Ticket().over(from, to);
     stores.add(ticket);
     return ticket;
   }

@@ -98,31 +98,16 @@ final class LocalIo {
     }
     inFlight.begin();
     ByteBuf buffer = request.readReply().buffer();
-    file.read(
-        request.offset,
-        buffer,
-        (int) request.length,
-        error -> {
-          inFlight.end();
-          reply(request, error);
-        });
+    file.read(request.offset, buffer, (int) request.length, request.carriedOutBy(this));
   }
 
   private void write(GuestRequest request) {
     heat.touch(request.offset, request.length);
-    change(
-        request,
-        BlockGrid.blockAt(request.offset),
-        BlockGrid.blockAfter(request.end()),
-        done -> file.write(request.offset, request.data, done));
+    change(request, BlockGrid.blockAt(request.offset), BlockGrid.blockAfter(request.end()));
   }
 
   private void zero(GuestRequest request) {
-    change(
-        request,
-        BlockGrid.blockAt(request.offset),
-        BlockGrid.blockAfter(request.end()),
-        done -> file.zero(request.offset, request.length, request.mayPunch, done));
+    change(request, BlockGrid.blockAt(request.offset), BlockGrid.blockAfter(request.end()));
   }
 
   private void trim(GuestRequest request) {
@@ -133,17 +118,13 @@ final class LocalIo {
       request.succeed();
       return;
     }
-    change(
-        request,
-        from,
-        to,
-        done -> file.zero(grid.offsetOf(from), grid.bytes(from, to), true, done));
+    change(request, from, to);
   }
 
   /**
    * Changes the content of {@code [from, to)}, of whose edge blocks the request may cover a part.
    */
-  private void change(GuestRequest request, long from, long to, Change change) {
+  private void change(GuestRequest request, long from, long to) {
     if (!held.isComplete()) {
       boolean wholeFirst = grid.firstCovered(request.offset) <= from;
       boolean wholeLast = grid.endCovered(request.end()) >= to;
@@ -168,16 +149,27 @@ final class LocalIo {
     }
     content.changed();
     replicas.mark(from, to);
-    InFlight.Ticket ticket = inFlight.beginWrite(from, to);
-    change.apply(error -> changed(request, from, to, ticket, error));
+    inFlight.beginWrite(request.ticket, from, to);
+    request.carriedOutBy(this);
+    switch (request.kind) {
+      case WRITE -> file.write(request.offset, request.data, request);
+      case ZERO -> file.zero(request.offset, request.length, request.mayPunch, request);
+      case TRIM -> file.zero(grid.offsetOf(from), grid.bytes(from, to), true, request);
+      default -> throw new AssertionError(request);
+    }
   }
 
-  private interface Change {
-    void apply(BlockFile.Done done);
+  /** The operation on the file that a request began is over. */
+  void done(GuestRequest request, IOException error) {
+    if (request.changesContent()) {
+      changed(request, request.ticket.from(), request.ticket.to(), error);
+    } else {
+      inFlight.end();
+      reply(request, error);
+    }
   }
 
-  private void changed(
-      GuestRequest request, long from, long to, InFlight.Ticket ticket, IOException error) {
+  private void changed(GuestRequest request, long from, long to, IOException error) {
     if (error == null && !held.isComplete()) {
       long overwritten = held.hold(from, to);
       if (overwritten > 0) {
@@ -186,7 +178,7 @@ final class LocalIo {
       host.heldByGuest();
     }
     content.changed();
-    inFlight.endWrite(ticket);
+    inFlight.endWrite(request.ticket);
     if (error == null && request.fua) {
       flush(request);
     } else {

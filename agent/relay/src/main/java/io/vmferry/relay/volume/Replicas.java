@@ -18,6 +18,9 @@ import java.util.UUID;
 public final class Replicas {
   private final Map<String, BlockMap> staleByNode = new TreeMap<>();
 
+  /** The same maps, for the way of each write: to go through a TreeMap allocates. */
+  private BlockMap[] all = {};
+
   /** Sessions of standbys that copy before the handover; their maps are above, in memory only. */
   private final Map<String, Long> preCopies = new TreeMap<>();
 
@@ -25,6 +28,7 @@ public final class Replicas {
   void put(String node, BlockMap stale) {
     preCopies.remove(node);
     BlockMap before = staleByNode.put(node, stale);
+    changed();
     if (before != null) {
       before.close();
     }
@@ -34,6 +38,7 @@ public final class Replicas {
   public void remove(String node) {
     preCopies.remove(node);
     BlockMap stale = staleByNode.remove(node);
+    changed();
     if (stale != null) {
       stale.close();
     }
@@ -43,6 +48,11 @@ public final class Replicas {
     preCopies.clear();
     staleByNode.values().forEach(BlockMap::close);
     staleByNode.clear();
+    changed();
+  }
+
+  private void changed() {
+    all = staleByNode.values().toArray(BlockMap[]::new);
   }
 
   /** The stale map kept for a node's replica, or null. */
@@ -95,7 +105,7 @@ public final class Replicas {
 
   /** The blocks are about to change. */
   void mark(long from, long to) {
-    for (BlockMap stale : staleByNode.values()) {
+    for (BlockMap stale : all) {
       stale.set(from, to);
     }
   }

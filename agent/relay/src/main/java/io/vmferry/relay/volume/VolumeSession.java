@@ -11,6 +11,9 @@ final class VolumeSession implements NbdSession {
   private final LocalClients.Client client;
   private boolean closed;
 
+  /** To be used for the next request; null if the last one waits for something. */
+  private GuestRequest idle;
+
   VolumeSession(Volume volume, LocalClients.Client client) {
     this.volume = volume;
     this.client = client;
@@ -41,8 +44,7 @@ final class VolumeSession implements NbdSession {
   @Override
   public void writeZeroes(
       long offset, long length, boolean mayPunch, boolean fast, boolean fua, Reply reply) {
-    volume.begin(
-        new GuestRequest(this, Kind.ZERO, offset, length, null, fua, mayPunch, fast, reply));
+    begin(take().open(Kind.ZERO, offset, length, null, fua, reply).zeroing(mayPunch, fast));
   }
 
   @Override
@@ -73,6 +75,20 @@ final class VolumeSession implements NbdSession {
   }
 
   private void submit(Kind kind, long offset, long length, ByteBuf data, boolean fua, Reply reply) {
-    volume.begin(new GuestRequest(this, kind, offset, length, data, fua, true, false, reply));
+    begin(take().open(kind, offset, length, data, fua, reply));
+  }
+
+  private GuestRequest take() {
+    GuestRequest request = idle == null ? new GuestRequest(this) : idle;
+    idle = null;
+    return request;
+  }
+
+  private void begin(GuestRequest request) {
+    volume.begin(request);
+    // One that ended before this was never kept by anybody, so nobody can mistake the next for it.
+    if (request.hasEnded()) {
+      idle = request;
+    }
   }
 }

@@ -54,20 +54,22 @@ final class BulkLaneTest {
 
   @Test
   void growsWhileEachRoundTripDeliversAll() {
-    roundTrips(4);
+    roundTrips(50);
     assertThat(lane.window()).isGreaterThan(4 * BulkLane.FIRST_WINDOW);
-    roundTrips(20);
+    roundTrips(100);
     assertThat(lane.window()).isEqualTo(BulkLane.MAX_WINDOW);
   }
 
   @Test
   void shrinksWhileGuestsMissAndForgetsItSoon() {
-    roundTrips(4);
+    roundTrips(50);
     time.run(Duration.ofMillis(300));
     long before = lane.window();
     lane.miss();
-    assertThat(lane.window()).isEqualTo(before * 5 / 8);
-    time.run(Duration.ofMillis(250));
+    assertThat(lane.window()).isEqualTo(before / 2);
+    time.run(Duration.ofMillis(900));
+    assertThat(lane.window()).as("a guest that reads a few blocks it has").isEqualTo(before / 2);
+    time.run(Duration.ofMillis(200));
     assertThat(lane.window()).isEqualTo(before);
   }
 
@@ -163,9 +165,17 @@ final class BulkLaneTest {
   @Test
   void requestsAreSmallOnASlowLink() {
     assertThat(lane.requestBytes()).isEqualTo(64 << 10);
-    roundTrips(20);
+    roundTrips(150);
     assertThat(lane.requestBytes()).isEqualTo(256 << 10);
     assertThat(lane.readAheadBytes()).isEqualTo(1 << 20);
+  }
+
+  @Test
+  void requestsAreSmallerWhileAMissMayHaveToStandBehindOne() {
+    copyOverALink(12_500_000, Duration.ofSeconds(2));
+    assertThat(lane.requestBytes()).isEqualTo(64 << 10);
+    lane.miss();
+    assertThat(lane.requestBytes()).isEqualTo(32 << 10);
   }
 
   @Test

@@ -185,6 +185,7 @@ final class AttacherTest {
   @Test
   void aReplicaThatItsNewOwnerStillReadsStaysAttachedToThatOwnerOnly() {
     nodes.createFull(nodes.b, "vol");
+    nodes.a.capCopy(1L);
     nodes.move(nodes.a, "vol");
     nodes.await(attach("a", "vol"));
     assertThat(Nodes.state(nodes.b, "vol")).isEqualTo(VolumeState.STANDBY);
@@ -194,6 +195,7 @@ final class AttacherTest {
     Problem problem = refused("c", "vol");
     assertThat(problem.code()).isEqualTo(Problem.Code.REFUSED);
     assertThat(problem.message()).contains("node a still copies");
+    nodes.a.capCopy(null);
     nodes.until(() -> Nodes.state(nodes.c, "vol") == VolumeState.SERVING);
   }
 

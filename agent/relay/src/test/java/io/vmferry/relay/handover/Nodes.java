@@ -125,7 +125,7 @@ final class Nodes {
     return node.volume(name);
   }
 
-  /** A volume of data, which takes seconds to copy. */
+  /** A volume of data, which takes some round trips to copy. */
   Volume createFull(SimNode node, String name) {
     Volume volume = create(node, name);
     fill(node, name);

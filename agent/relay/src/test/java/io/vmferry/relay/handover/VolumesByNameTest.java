@@ -76,12 +76,14 @@ final class VolumesByNameTest {
   @Test
   void afterAMigrationTheNewOwnerIsFound() {
     nodes.createFull(nodes.a, "vol");
+    nodes.b.capCopy(1L);
     nodes.move(nodes.b, "vol");
     assertThat(location(nodes.a).owner()).isEqualTo("b");
     assertThat(location(nodes.a).local()).isFalse();
     assertThat(location(nodes.c).state()).isEqualTo(VolumeState.FETCHING);
     assertThat(location(nodes.c).origin()).isEqualTo("a");
     assertThat(location(nodes.c).missing()).isBetween(1L, (long) SIZE);
+    nodes.b.capCopy(null);
     nodes.until(() -> location(nodes.c).state() == VolumeState.SERVING);
     assertThat(location(nodes.a).origin()).isNull();
     assertThat(location(nodes.a).missing()).isZero();

@@ -77,6 +77,7 @@ public final class SimNode {
   private Promotion promotion;
   private RelayApi api;
   private Long copyCap;
+  private RateLimit limit;
   private PreCopyMode preCopy = PreCopyMode.NONE;
   private GuestProbe probe =
       volume -> CompletableFuture.completedFuture(new GuestStatus(this.guest, null, "vm"));
@@ -188,9 +189,12 @@ public final class SimNode {
     return api;
   }
 
-  /** Caps the background copy, from the next start on; null for no cap. */
+  /** Caps the background copy, from now on; null for no cap. */
   public void capCopy(Long bytesPerSecond) {
     copyCap = bytesPerSecond;
+    if (limit != null) {
+      limit.set(bytesPerSecond);
+    }
   }
 
   /** What new standbys here copy before the handover, from now on. */
@@ -220,7 +224,7 @@ public final class SimNode {
               life.schedule(freeAt[0] - time.nanoTime(), task);
             },
             life);
-    RateLimit limit = new RateLimit(copyCap, life.nanoTime());
+    limit = new RateLimit(copyCap, life.nanoTime());
     Peers peers = new Peers(name, life, limit, links);
     SimEvents events = new SimEvents();
     ProcessTable processes =

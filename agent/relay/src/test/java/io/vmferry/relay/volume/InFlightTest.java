@@ -24,7 +24,8 @@ final class InFlightTest {
   @Test
   void isIdleOnlyWhenTheLastOfAllKindsHasEnded() {
     inFlight.begin();
-    InFlight.Ticket write = inFlight.beginWrite(0, 1);
+    InFlight.Ticket write = new InFlight.Ticket();
+    inFlight.beginWrite(write, 0, 1);
     InFlight.Ticket store = inFlight.beginStore(1, 2);
     whenIdle("idle");
     inFlight.endStore(store);
@@ -47,8 +48,9 @@ final class InFlightTest {
 
   @Test
   void aWriteOfTheSameBlocksEndsOnlyItsOwnTicket() {
-    InFlight.Ticket one = inFlight.beginWrite(0, 4);
-    inFlight.beginWrite(0, 4);
+    InFlight.Ticket one = new InFlight.Ticket();
+    inFlight.beginWrite(one, 0, 4);
+    inFlight.beginWrite(new InFlight.Ticket(), 0, 4);
     inFlight.endWrite(one);
     assertThat(inFlight.busyUntil(0)).isEqualTo(4);
   }
@@ -64,7 +66,7 @@ final class InFlightTest {
 
   @Test
   void findsBusyAndFreeParts() {
-    inFlight.beginWrite(4, 6);
+    inFlight.beginWrite(new InFlight.Ticket(), 4, 6);
     inFlight.beginStore(10, 12);
     assertThat(inFlight.busyUntil(3)).isEqualTo(3);
     assertThat(inFlight.busyUntil(5)).isEqualTo(6);
@@ -89,7 +91,7 @@ final class InFlightTest {
   @Test
   void aWriteThatWaitedForAStoreGoesBeforeIdle() {
     InFlight.Ticket store = inFlight.beginStore(0, 1);
-    inFlight.afterStores(() -> inFlight.beginWrite(0, 1));
+    inFlight.afterStores(() -> inFlight.beginWrite(new InFlight.Ticket(), 0, 1));
     whenIdle("idle");
     inFlight.endStore(store);
     assertThat(log).isEmpty();

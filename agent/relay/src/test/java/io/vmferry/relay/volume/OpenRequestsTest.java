@@ -16,7 +16,7 @@ final class OpenRequestsTest {
   private final OpenRequests open = new OpenRequests(time.new NodeLoop());
 
   private static GuestRequest request(int offset) {
-    return new GuestRequest(null, Kind.READ, offset, 512, null, false, true, false, null);
+    return new GuestRequest(null).open(Kind.READ, offset, 512, null, false, null);
   }
 
   private String oldest() {

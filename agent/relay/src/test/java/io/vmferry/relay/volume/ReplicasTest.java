@@ -77,7 +77,8 @@ final class ReplicasTest {
   void whatIsBeingWrittenStaysStaleWhenItIsSent() {
     replicas.beginPreCopy("a", 0, 8);
     InFlight inFlight = new InFlight();
-    InFlight.Ticket write = inFlight.beginWrite(2, 4);
+    InFlight.Ticket write = new InFlight.Ticket();
+    inFlight.beginWrite(write, 2, 4);
     replicas.send("a", 0, 8, inFlight);
     assertThat(replicas.stale("a").cardinality()).isEqualTo(2);
     assertThat(replicas.stale("a").allSet(2, 4)).isTrue();

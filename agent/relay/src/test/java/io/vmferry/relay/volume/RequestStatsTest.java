@@ -21,7 +21,7 @@ final class RequestStatsTest {
   }
 
   private GuestRequest request(GuestRequest.Kind kind, long length) {
-    GuestRequest request = new GuestRequest(null, kind, 0, length, null, false, true, false, null);
+    GuestRequest request = new GuestRequest(null).open(kind, 0, length, null, false, null);
     request.begun = time.nanoTime();
     return request;
   }

@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.copy;
+
+import java.time.Duration;
+
+/**
+ * The best rate at which a link delivered lately, in bytes per second on the wire.
+ *
+ * <p>Answers count when they are complete, and several connections deliver at once. So a short time
+ * may see the end of many answers that came mostly before it, several times what the link can
+ * carry; a rate is measured over so long a time that this is a small part. Loop only.
+ */
+final class DeliveryRate {
+  /**
+   * Least time of one measurement: four connections with a request each under way make it wrong by
+   * a tenth at most at 100 Mbit/s, and by less on faster links.
+   */
+  static final Duration INTERVAL = Duration.ofMillis(200);
+
+  /** And so many answers after one another, where each takes long. */
+  private static final double ANSWERS = 2.5;
+
+  /** A best rate counts for one to two of these; older ones say nothing about the link now. */
+  private static final Duration MEMORY = Duration.ofSeconds(2);
+
+  private long delivered;
+  private long lastAt;
+  private long began;
+  private long deliveredBefore;
+  private boolean measuring;
+
+  private long best;
+  private long bestBefore;
+  private long bestSince;
+
+  /**
+   * An answer is complete.
+   *
+   * @param bytes that came over the wire for it
+   * @param now monotonic time in nanoseconds
+   * @param answerTime nanoseconds that an answer takes at best
+   */
+  void delivered(long bytes, long now, long answerTime) {
+    delivered += bytes;
+    long interval = Math.max(INTERVAL.toNanos(), (long) (ANSWERS * answerTime));
+    boolean paused = now - lastAt > interval;
+    lastAt = now;
+    if (!measuring || paused) {
+      measuring = true;
+      begin(now);
+    } else if (now - began >= interval) {
+      double seconds = (double) (now - began) / Duration.ofSeconds(1).toNanos();
+      note((long) ((delivered - deliveredBefore) / seconds), now);
+      begin(now);
+    }
+  }
+
+  /** The best one lately; 0 if nothing was measured. */
+  long bytesPerSecond() {
+    return Math.max(best, bestBefore);
+  }
+
+  private void begin(long now) {
+    began = now;
+    deliveredBefore = delivered;
+  }
+
+  private void note(long rate, long now) {
+    if (now - bestSince > MEMORY.toNanos()) {
+      bestBefore = now - bestSince > 2 * MEMORY.toNanos() ? 0 : best;
+      best = 0;
+      bestSince = now;
+    }
+    best = Math.max(best, rate);
+  }
+}

@@ -1,0 +1,75 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.copy;
+
+import static org.assertj.core.api.Assertions.assertThat;
+
+import java.time.Duration;
+import org.assertj.core.data.Percentage;
+import org.junit.jupiter.api.Test;
+
+final class DeliveryRateTest {
+  private static final long SECOND = Duration.ofSeconds(1).toNanos();
+  private static final int ANSWER = 64 << 10;
+  private static final long LINK = 12_500_000;
+
+  private final DeliveryRate rate = new DeliveryRate();
+  private long now = 7 * SECOND;
+  private long answerTime = Duration.ofMillis(25).toNanos();
+
+  /** Answers end {@code together} at a time, as fast as a link of that rate brings them. */
+  private void deliver(Duration duration, long bytesPerSecond, int together) {
+    for (long end = now + duration.toNanos(); now < end; ) {
+      now += SECOND * together * ANSWER / bytesPerSecond;
+      for (int i = 0; i < together; i++) {
+        rate.delivered(ANSWER, now, answerTime);
+      }
+    }
+  }
+
+  @Test
+  void isUnknownUntilItWasMeasured() {
+    assertThat(rate.bytesPerSecond()).isZero();
+    deliver(DeliveryRate.INTERVAL.dividedBy(2), LINK, 1);
+    assertThat(rate.bytesPerSecond()).isZero();
+  }
+
+  @Test
+  void isWhatTheLinkBrings() {
+    deliver(Duration.ofSeconds(1), LINK, 1);
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(3));
+  }
+
+  @Test
+  void answersOfSeveralConnectionsThatEndTogetherAreNotAFasterLink() {
+    deliver(Duration.ofSeconds(10), LINK, 4);
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(12));
+  }
+
+  @Test
+  void answersThatTakeLongAreMeasuredForLonger() {
+    answerTime = SECOND;
+    deliver(Duration.ofSeconds(2), LINK, 1);
+    assertThat(rate.bytesPerSecond()).isZero();
+    deliver(Duration.ofSeconds(1), LINK, 1);
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(3));
+  }
+
+  @Test
+  void aPauseIsNotASlowLink() {
+    deliver(Duration.ofSeconds(1), LINK, 1);
+    for (int i = 0; i < 5; i++) {
+      now += Duration.ofMillis(300).toNanos();
+      deliver(DeliveryRate.INTERVAL.multipliedBy(2), 2 * LINK, 1);
+    }
+    assertThat(rate.bytesPerSecond()).isCloseTo(2 * LINK, Percentage.withPercentage(3));
+  }
+
+  @Test
+  void theBestOfTheLastSecondsCounts() {
+    deliver(Duration.ofSeconds(2), LINK, 1);
+    deliver(Duration.ofSeconds(1), LINK / 2, 1);
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(3));
+    deliver(Duration.ofSeconds(4), LINK / 2, 1);
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK / 2, Percentage.withPercentage(3));
+  }
+}
