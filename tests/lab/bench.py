@@ -19,7 +19,7 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from . import packages
+from . import packages, profile
 from .host import can_connect
 from .local_relay import Authority, LocalRelay
 from .paths import TARGET
@@ -163,6 +163,7 @@ class Bench:
         self.servers = []
         self.results = {}
         self.memory = None
+        self.profiles = {}
         self.load = []
 
     def __enter__(self):
@@ -299,6 +300,18 @@ class Bench:
                 raise RuntimeError(f"fio on {MEMORY_VOLUMES} volumes failed: {done.stderr.strip()}")
             self.memory = status_bytes(relay.pid, "VmHWM")
 
+    def measure_profiles(self):
+        """Where the CPU time of the relay goes, row by row: profiles[row] is a table."""
+        [server] = [server for server in self.servers if server.name == REFERENCE]
+        file = Path(tempfile.mkstemp(prefix="profile-", dir=self.options.folder)[1])
+        try:
+            for row in self.rows:
+                watched = profile.Profile(server.pid, self.options.seconds, file)
+                run(row, server, self.options.seconds, self.size)
+                self.profiles[row] = watched.table()
+        finally:
+            file.unlink(missing_ok=True)
+
     # ---- what came out
 
     def ratio(self, row, server, other):
@@ -351,8 +364,15 @@ class Bench:
                 "",
                 *markdown(memory),
                 "",
+                *self._profile_lines(),
             ]
         )
+
+    def _profile_lines(self):
+        lines = []
+        for row, table in self.profiles.items():
+            lines += [*markdown([[f"CPU time of vmferry: {row.name}", "share"], *table]), ""]
+        return lines
 
     def _verdict(self, row):
         """The bars of this row: against nbdkit as the row says, ahead of qemu-nbd always, FETCHING like SERVING, and a stale
@@ -401,11 +421,14 @@ def parse(arguments):
     parser.add_argument("--folder", type=Path, default=Path("/var/tmp"), help="where the file is (default %(default)s)")
     parser.add_argument("--java", action="append", default=[], metavar="OPTION", help="one more option of the relay's JVM")
     parser.add_argument("--no-memory", action="store_true", help=f"leave out the {MEMORY_VOLUMES} large volumes")
+    parser.add_argument("--profile", action="store_true", help="also show where the relay's CPU time goes")
     parser.add_argument("--list", action="store_true", help="print the rows' names")
     options = parser.parse_args(arguments)
     options.servers = options.servers or everyone
     if options.rounds < 1 or options.seconds < 1 or options.size < 1 or options.warm_up < 0:
         parser.error("--rounds, --seconds and --size are at least 1, --warm-up at least 0")
+    if options.profile and REFERENCE not in options.servers:
+        parser.error(f"--profile is about {REFERENCE}: measure it too")
     return options
 
 
@@ -414,9 +437,11 @@ def main(arguments=None):
     if options.list:
         print("\n".join(row.name for row in ROWS))
         return
-    packages.install_missing(NEEDED)
+    packages.install_missing({**NEEDED, **profile.NEEDED} if options.profile else NEEDED)
     with Bench(options) as bench:
         bench.measure()
+        if options.profile:
+            bench.measure_profiles()
         if not options.no_memory:
             bench.measure_memory()
         report = bench.report()

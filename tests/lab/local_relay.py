@@ -1,21 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Relays on this machine without hosts, namespaces or agents: for measurements, where nothing else may take part."""
 
+import re
 import shutil
 import subprocess
 from pathlib import Path
 
 from .host import can_connect
 from .installed import JAR
+from .paths import REPOSITORY
 from .product import PEER_PORT, START_TIMEOUT, Control
 from .waiting import wait_for
 
 STOP_TIMEOUT = 20  # seconds from SIGTERM; the relay gives its clients five
 CLIENTS_TIMEOUT = 30  # seconds; a slow disk may still answer what a client has asked
 
-# What a relay of a compute node is started with. The serial collector has the cheapest barriers, and there is next to
-# nothing to collect; what a request needs is not on the heap.
-JVM_OPTIONS = ["-XX:+UseSerialGC", "-Xms64m", "-Xmx128m", "-XX:MaxDirectMemorySize=128m"]
+UNIT = REPOSITORY / "packaging/src/common/vmferry-relay.service"
 
 CONFIG_YAML = """\
 node: {name}
@@ -30,6 +30,12 @@ paths:
 log:
   level: warn
 """
+
+
+def shipped_options():
+    """Those of the JVM that a relay of a compute node is started with, but for a folder that it has there."""
+    [options] = re.findall(r'VMFERRY_JAVA_OPTS=([^"]*)"', UNIT.read_text())
+    return [option for option in options.split() if not option.startswith("-Djava.io.tmpdir")]
 
 
 class Authority:
@@ -66,7 +72,7 @@ class LocalRelay:
         if peers:
             text += "peers:\n" + "".join(f"  {node}: 127.0.0.1:{at}\n" for node, at in peers.items())
         (self.folder / "vmferry.yaml").write_text(text)
-        self._options = [*JVM_OPTIONS, *jvm_options]
+        self._options = [*shipped_options(), *jvm_options]
         self._process = None
         self.control = Control(self, "relay")
         self.socket = self.folder / "run/vmferry/nbd.sock"

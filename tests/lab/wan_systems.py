@@ -79,11 +79,10 @@ class PostCopy(System):
         return volume["present"] / volume["size"] if volume else 0.0
 
     def source_can_go(self):
-        return self.cluster.volume(self.b, self.volume)["state"] == "SERVING" and self._retired()
-
-    def _retired(self):
-        """The source's agent has deleted the copy there: nobody counts on it any more."""
-        return self.cluster.volume(self.a, self.volume) is None
+        """The destination has every block, durably, and the source knows; when its agent deletes the copy is another matter."""
+        source = self.cluster.volume(self.a, self.volume)
+        told = source is None or source["completeAt"]
+        return self.cluster.volume(self.b, self.volume)["state"] == "SERVING" and bool(told)
 
     def clean(self):
         self.cluster.product.set_pre_copy("none")

@@ -3,13 +3,16 @@ package io.vmferry.relay.volume;
 
 import static io.vmferry.relay.volume.VolumeFixture.BLOCK;
 import static io.vmferry.relay.volume.VolumeFixture.bytes;
+import static io.vmferry.relay.volume.VolumeFixture.filled;
 import static io.vmferry.relay.volume.VolumeFixture.open;
 import static io.vmferry.relay.volume.VolumeFixture.quiesce;
 import static io.vmferry.relay.volume.VolumeFixture.read;
+import static io.vmferry.relay.volume.VolumeFixture.write;
 import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vmferry.api.Epoch;
 import io.vmferry.api.VolumeState;
+import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.peer.wire.Role;
 import java.io.IOException;
 import java.time.Duration;
@@ -53,6 +56,19 @@ final class CompletionTest {
     fixture.file().flow();
     fixture.run();
     assertThat(fixture.storage.record(VolumeFixture.NAME).held()).isEqualTo(VolumeRecord.Held.ALL);
+  }
+
+  @Test
+  void newBlocksAreMadeDurableByThemselvesAndWithoutAnyNothingIsForced() throws IOException {
+    NbdSession guest = open(fixture.fetching(SIZE, 4), 7);
+    assertThat(write(guest, 0, filled(BLOCK, 1)).outcome()).isEqualTo("ok");
+    fixture.run(Duration.ofSeconds(10));
+    assertThat(fixture.file().unforced()).as("the block was here").isEqualTo(1);
+
+    assertThat(write(guest, 5 * BLOCK, filled(BLOCK, 2)).outcome()).isEqualTo("ok");
+    assertThat(fixture.file().unforced()).isEqualTo(2);
+    fixture.run(Duration.ofSeconds(3));
+    assertThat(fixture.file().unforced()).isZero();
   }
 
   @Test
