@@ -60,7 +60,7 @@ def rows(text):
     """The table of what perf reports, without its heading."""
     functions = []
     for line in text.splitlines():
-        match = re.match(r"\s*([\d.]+)%\|\s*(.*?)\s*\|\s*\[.\]\s*(.*?)\s*$", line)
+        match = re.match(r"\s*([\d.]+)%\s*\|\s*(.*?)\s*\|\s*\[.\]\s*(.*?)\s*(\|.*)?$", line)
         if match:
             functions.append((float(match[1]), match[2], match[3]))
     kinds = Counter()

@@ -8,7 +8,7 @@ REPORT = """\
 # Samples: 14K of event 'cpu-clock'
 #
 # Overhead|Shared Object|Symbol
-    40.50%|[kernel.kallsyms]|[k] _copy_to_iter
+    40.50%  |[kernel.kallsyms]  |[k] _copy_to_iter            |-      -            
     20.25%|[JIT] tid 7370|[.] boolean io.vmferry.nbd.TransmissionHandler.step()
     10.00%|[kernel.kallsyms]|[k] unix_stream_sendmsg
      9.25%|[kernel.kallsyms]|[k] filemap_get_read_batch

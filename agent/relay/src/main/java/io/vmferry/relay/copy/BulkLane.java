@@ -24,8 +24,11 @@ public final class BulkLane {
   /** Enough to begin with, and to keep a LAN busy; 40 ms of a 100 Mbit/s link. */
   static final long FIRST_WINDOW = 512 << 10;
 
-  /** Two small requests: one on its way while the other is stored. */
-  static final long MIN_WINDOW = 128 << 10;
+  /** Four small requests; 20 ms of a 100 Mbit/s link, from which a slow one recovers. */
+  static final long MIN_WINDOW = 256 << 10;
+
+  /** The same while guests miss. */
+  static final long MIN_WINDOW_WHILE_MISSING = 64 << 10;
 
   /** Bound of memory: what may arrive and wait to be stored. 640 ms of a 400 Mbit/s link. */
   static final long MAX_WINDOW = 32 << 20;
@@ -39,7 +42,8 @@ public final class BulkLane {
   /**
    * While guests miss for long, the full window is used for one of so many such times: a rate that
    * was measured through a small window is never more than that window allows, and each next window
-   * would be smaller.
+   * would be smaller. It is also used as long as the rate grows: a link must be known to be
+   * yielded.
    */
   private static final Duration PROBE = Duration.ofMillis(250);
 
@@ -211,10 +215,13 @@ public final class BulkLane {
       return FIRST_WINDOW;
     }
     long now = loop.nanoTime();
+    boolean yields = missing(now);
     boolean probing = Math.floorMod(now / PROBE.toNanos(), PROBE_EVERY) == 0;
     boolean draining = rttFloor.draining(now) || answerFloor.draining(now);
-    double factor = draining ? DRAINED : missing(now) && !probing ? YIELDING : FULL;
-    return Math.max(MIN_WINDOW, Math.min(MAX_WINDOW, (long) (product * factor)));
+    boolean small = yields && !probing && !rate.isGrowing();
+    double factor = draining ? DRAINED : small ? YIELDING : FULL;
+    long least = yields ? MIN_WINDOW_WHILE_MISSING : MIN_WINDOW;
+    return Math.max(least, Math.min(MAX_WINDOW, (long) (product * factor)));
   }
 
   /**

@@ -23,6 +23,12 @@ final class DeliveryRate {
   /** A best rate counts for one to two of these; older ones say nothing about the link now. */
   private static final Duration MEMORY = Duration.ofSeconds(2);
 
+  /** A rate is still growing if a measurement is so many times the best one before. */
+  private static final double GROWTH = 1.25;
+
+  /** It has its height after so many measurements without growth. */
+  private static final int FLAT = 3;
+
   private long delivered;
   private long lastAt;
   private long began;
@@ -32,6 +38,7 @@ final class DeliveryRate {
   private long best;
   private long bestBefore;
   private long bestSince;
+  private int flat;
 
   /**
    * An answer is complete.
@@ -47,6 +54,7 @@ final class DeliveryRate {
     lastAt = now;
     if (!measuring || paused) {
       measuring = true;
+      flat = 0;
       begin(now);
     } else if (now - began >= interval) {
       double seconds = (double) (now - began) / Duration.ofSeconds(1).toNanos();
@@ -60,12 +68,18 @@ final class DeliveryRate {
     return Math.max(best, bestBefore);
   }
 
+  /** Whether the link may well bring more than it was asked for until now. */
+  boolean isGrowing() {
+    return flat < FLAT;
+  }
+
   private void begin(long now) {
     began = now;
     deliveredBefore = delivered;
   }
 
   private void note(long rate, long now) {
+    flat = rate > GROWTH * bytesPerSecond() ? 0 : flat + 1;
     if (now - bestSince > MEMORY.toNanos()) {
       bestBefore = now - bestSince > 2 * MEMORY.toNanos() ? 0 : best;
       best = 0;

@@ -18,14 +18,17 @@ final class Gathering {
   /** Nanoseconds; a guest sends two or three requests in it, at most one tenth of them wait. */
   static final long MOMENT = TimeUnit.MICROSECONDS.toNanos(10);
 
-  /** Nanoseconds of each half of a trial: hundreds of requests, so that chance is small. */
-  static final long TRIAL = TimeUnit.MILLISECONDS.toNanos(2);
+  /**
+   * Requests in each half of a trial: so many that those under way when it begins and ends, up to
+   * 32 a guest, make it wrong by less than what it must bring.
+   */
+  static final long TRIAL = 800;
 
-  /** Nanoseconds that the outcome of a trial holds: what the worse half cost is 0.4 % of it. */
-  static final long HOLDS = TimeUnit.MILLISECONDS.toNanos(500);
+  /** Nanoseconds; if half a trial takes longer (10,000 requests a second) nothing gathers. */
+  static final long LONGEST_TRIAL = TimeUnit.MILLISECONDS.toNanos(80);
 
-  /** Requests in half a trial (20,000 a second); with fewer there is nothing to gather. */
-  static final long BUSY = 40;
+  /** Times the length of half a trial that its outcome holds: the worse half costs little. */
+  static final long HOLDS = 100;
 
   /** Times the requests without gathering that it must bring: less may be chance. */
   static final double WORTH_IT = 1.05;
@@ -39,7 +42,11 @@ final class Gathering {
   private Step step = Step.WITHOUT;
   private long stepBegan;
   private long requestsBefore;
-  private double without;
+
+  /** Nanoseconds that the last half without gathering took, and each request of it. */
+  private long took;
+
+  private double eachWithout;
   private boolean gather;
 
   /**
@@ -50,27 +57,24 @@ final class Gathering {
    */
   boolean wanted(long now, long requests) {
     long elapsed = now - stepBegan;
-    if (elapsed >= (step == Step.DECIDED ? HOLDS : TRIAL)) {
-      long came = requests - requestsBefore;
-      boolean idle = step != Step.DECIDED && (elapsed > 2 * TRIAL || came < BUSY);
-      end((double) came / elapsed, idle);
-      stepBegan = now;
-      requestsBefore = requests;
+    long came = requests - requestsBefore;
+    if (step == Step.DECIDED ? elapsed > HOLDS * took : elapsed > LONGEST_TRIAL) {
+      begin(Step.WITHOUT, false, now, requests);
+    } else if (step == Step.WITHOUT && came >= TRIAL) {
+      took = elapsed;
+      eachWithout = (double) elapsed / came;
+      begin(Step.WITH, true, now, requests);
+    } else if (step == Step.WITH && came >= TRIAL) {
+      boolean worthIt = WORTH_IT * elapsed / came < eachWithout;
+      begin(Step.DECIDED, worthIt, now, requests);
     }
     return gather;
   }
 
-  private void end(double rate, boolean idle) {
-    if (idle || step == Step.DECIDED) {
-      step = Step.WITHOUT;
-      gather = false;
-    } else if (step == Step.WITHOUT) {
-      step = Step.WITH;
-      without = rate;
-      gather = true;
-    } else {
-      step = Step.DECIDED;
-      gather = rate > without * WORTH_IT;
-    }
+  private void begin(Step next, boolean gathers, long now, long requests) {
+    step = next;
+    gather = gathers;
+    stepBegan = now;
+    requestsBefore = requests;
   }
 }

@@ -62,8 +62,7 @@ final class BulkLaneTest {
 
   @Test
   void shrinksWhileGuestsMissAndForgetsItSoon() {
-    roundTrips(50);
-    time.run(Duration.ofMillis(300));
+    copyOverALink(50_000_000, Duration.ofMillis(4500));
     long before = lane.window();
     lane.miss();
     assertThat(lane.window()).isEqualTo(before / 2);
@@ -71,6 +70,16 @@ final class BulkLaneTest {
     assertThat(lane.window()).as("a guest that reads a few blocks it has").isEqualTo(before / 2);
     time.run(Duration.ofMillis(200));
     assertThat(lane.window()).isEqualTo(before);
+  }
+
+  @Test
+  void growsThoughGuestsMissFromTheStart() {
+    lane.miss();
+    for (int i = 0; i < 150; i++) {
+      roundTrips(1);
+      lane.miss();
+    }
+    assertThat(lane.window()).isEqualTo(BulkLane.MAX_WINDOW);
   }
 
   @Test

@@ -72,4 +72,26 @@ final class DeliveryRateTest {
     deliver(Duration.ofSeconds(4), LINK / 2, 1);
     assertThat(rate.bytesPerSecond()).isCloseTo(LINK / 2, Percentage.withPercentage(3));
   }
+
+  @Test
+  void growsUntilItHasItsHeight() {
+    assertThat(rate.isGrowing()).isTrue();
+    for (long height = LINK / 8; height <= LINK; height *= 2) {
+      deliver(DeliveryRate.INTERVAL.multipliedBy(2), height, 1);
+      assertThat(rate.isGrowing()).isTrue();
+    }
+    deliver(Duration.ofSeconds(1), LINK, 1);
+    assertThat(rate.isGrowing()).isFalse();
+    deliver(DeliveryRate.INTERVAL.multipliedBy(2), 2 * LINK, 1);
+    assertThat(rate.isGrowing()).as("the link became faster").isTrue();
+  }
+
+  @Test
+  void afterAPauseItMayGrowAgain() {
+    deliver(Duration.ofSeconds(2), LINK, 1);
+    assertThat(rate.isGrowing()).isFalse();
+    now += SECOND;
+    deliver(DeliveryRate.INTERVAL, LINK, 1);
+    assertThat(rate.isGrowing()).isTrue();
+  }
 }
