@@ -36,7 +36,7 @@ public final class BulkLane {
   /** Products in the window of an undisturbed copy: what is on its way there and back. */
   private static final double FULL = 2;
 
-  /** While guests miss: the link is full, and there is hardly a queue for a miss to stand in. */
+  /** While guests miss: the link is nearly full, with hardly a queue for a miss to stand in. */
   private static final double YIELDING = 1;
 
   /**

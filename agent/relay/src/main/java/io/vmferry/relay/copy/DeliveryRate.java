@@ -20,6 +20,9 @@ final class DeliveryRate {
   /** And so many answers after one another, where each takes long. */
   private static final double ANSWERS = 2.5;
 
+  /** The same while the rate grows: what is measured is out of date soon. */
+  private static final double ANSWERS_WHILE_GROWING = 1.25;
+
   /** A best rate counts for one to two of these; older ones say nothing about the link now. */
   private static final Duration MEMORY = Duration.ofSeconds(2);
 
@@ -49,7 +52,8 @@ final class DeliveryRate {
    */
   void delivered(long bytes, long now, long answerTime) {
     delivered += bytes;
-    long interval = Math.max(INTERVAL.toNanos(), (long) (ANSWERS * answerTime));
+    double answers = isGrowing() ? ANSWERS_WHILE_GROWING : ANSWERS;
+    long interval = Math.max(INTERVAL.toNanos(), (long) (answers * answerTime));
     boolean paused = now - lastAt > interval;
     lastAt = now;
     if (!measuring || paused) {
