@@ -303,14 +303,11 @@ class Bench:
     def measure_profiles(self):
         """Where the CPU time of the relay goes, row by row: profiles[row] is a table."""
         [server] = [server for server in self.servers if server.name == REFERENCE]
-        file = Path(tempfile.mkstemp(prefix="profile-", dir=self.options.folder)[1])
-        try:
+        with tempfile.TemporaryDirectory(prefix="profile-", dir=self.options.folder) as folder:
             for row in self.rows:
-                watched = profile.Profile(server.pid, self.options.seconds, file)
+                watched = profile.Profile(server.pid, self.options.seconds, Path(folder) / "samples")
                 run(row, server, self.options.seconds, self.size)
                 self.profiles[row] = watched.table()
-        finally:
-            file.unlink(missing_ok=True)
 
     # ---- what came out
 

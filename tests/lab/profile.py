@@ -38,7 +38,7 @@ def kind(place, function):
 
 
 class Profile:
-    """Samples one process for some seconds, after a pause, beside whatever goes on; `table` when that is over."""
+    """Samples one process for some seconds from now on; `table` waits for the end."""
 
     def __init__(self, pid, seconds, file):
         self._pid, self._file, self._seconds = pid, file, seconds

@@ -23,6 +23,7 @@ import io.vmferry.relay.store.MemoryBlockFile;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.LocalProcess;
 import io.vmferry.relay.volume.NoSources;
+import io.vmferry.relay.volume.Unheard;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeEnvironment;
 import io.vmferry.relay.volume.VolumeRecord;
@@ -394,19 +395,5 @@ final class CrashNode {
     public void fail(NbdError error, String why) {
       throw new AssertionError(op + " failed: " + error + " " + why);
     }
-  }
-
-  private static final class Unheard implements Volume.Events {
-    @Override
-    public void takeoverWanted(Volume volume) {}
-
-    @Override
-    public void complete(Volume volume) {}
-
-    @Override
-    public void clientsChanged(Volume volume) {}
-
-    @Override
-    public void changed(Volume volume, String what) {}
   }
 }

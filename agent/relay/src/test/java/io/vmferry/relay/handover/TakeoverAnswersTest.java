@@ -24,6 +24,7 @@ import io.vmferry.relay.sim.SimStorage;
 import io.vmferry.relay.sim.VirtualTime;
 import io.vmferry.relay.volume.Commits;
 import io.vmferry.relay.volume.NoSources;
+import io.vmferry.relay.volume.Unheard;
 import io.vmferry.relay.volume.Volume;
 import io.vmferry.relay.volume.VolumeEnvironment;
 import io.vmferry.relay.volume.VolumeRecord;
@@ -241,19 +242,5 @@ final class TakeoverAnswersTest {
     question.end();
     run();
     nothingCounts("no");
-  }
-
-  private static final class Unheard implements Volume.Events {
-    @Override
-    public void takeoverWanted(Volume volume) {}
-
-    @Override
-    public void complete(Volume volume) {}
-
-    @Override
-    public void clientsChanged(Volume volume) {}
-
-    @Override
-    public void changed(Volume volume, String what) {}
   }
 }

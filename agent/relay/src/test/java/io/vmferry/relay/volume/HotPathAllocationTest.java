@@ -105,7 +105,7 @@ final class HotPathAllocationTest {
                 node -> null,
                 new NoSources(),
                 () -> PreCopyMode.NONE,
-                new NoEvents()));
+                new Unheard()));
     VolumeRecord record = VolumeRecord.created("disk", UUID.randomUUID(), SIZE, "here");
     volume =
         CompletableFuture.completedFuture(null)
@@ -207,19 +207,5 @@ final class HotPathAllocationTest {
     public CompletionStage<NbdExport> find(String name) {
       return CompletableFuture.completedFuture(export);
     }
-  }
-
-  private static final class NoEvents implements Volume.Events {
-    @Override
-    public void takeoverWanted(Volume of) {}
-
-    @Override
-    public void complete(Volume of) {}
-
-    @Override
-    public void clientsChanged(Volume of) {}
-
-    @Override
-    public void changed(Volume of, String what) {}
   }
 }
