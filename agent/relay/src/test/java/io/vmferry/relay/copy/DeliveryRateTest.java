@@ -9,6 +9,7 @@ import org.junit.jupiter.api.Test;
 
 final class DeliveryRateTest {
   private static final long SECOND = Duration.ofSeconds(1).toNanos();
+  private static final long MOMENT = Duration.ofMillis(1).toNanos();
   private static final int ANSWER = 64 << 10;
   private static final long LINK = 12_500_000;
 
@@ -16,12 +17,15 @@ final class DeliveryRateTest {
   private long now = 7 * SECOND;
   private long answerTime = Duration.ofMillis(25).toNanos();
 
-  /** Answers end {@code together} at a time, as fast as a link of that rate brings them. */
+  /**
+   * Answers end {@code together} at a time, hardly a moment after one another, on a link that
+   * brings that much on average.
+   */
   private void deliver(Duration duration, long bytesPerSecond, int together) {
     for (long end = now + duration.toNanos(); now < end; ) {
       now += SECOND * together * ANSWER / bytesPerSecond;
       for (int i = 0; i < together; i++) {
-        rate.delivered(ANSWER, now, answerTime);
+        rate.delivered(ANSWER, now + i * MOMENT, answerTime);
       }
     }
   }
