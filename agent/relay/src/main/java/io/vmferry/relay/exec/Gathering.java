@@ -18,10 +18,7 @@ final class Gathering {
   /** Nanoseconds; a guest sends two or three requests in it, at most one tenth of them wait. */
   static final long MOMENT = TimeUnit.MICROSECONDS.toNanos(10);
 
-  /**
-   * Requests in each half of a trial: so many that those under way when it begins and ends, up to
-   * 32 a guest, make it wrong by less than what it must bring.
-   */
+  /** Requests in each half of a trial; of fewer, chance would decide. */
   static final long TRIAL = 800;
 
   /** Nanoseconds; if half a trial takes longer (10,000 requests a second) nothing gathers. */

@@ -44,8 +44,8 @@ final class DeliveryRateTest {
   }
 
   @Test
-  void answersOfSeveralConnectionsThatEndTogetherAreNotAFasterLink() {
-    deliver(Duration.ofSeconds(10), LINK, 4);
+  void answersThatWereHeldUpAndEndTogetherAreNotAFasterLink() {
+    deliver(Duration.ofSeconds(10), LINK, 48);
     assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(12));
   }
 

@@ -3,6 +3,7 @@ package io.vmferry.relay.exec;
 
 import static org.assertj.core.api.Assertions.assertThat;
 
+import java.util.Random;
 import java.util.concurrent.TimeUnit;
 import org.junit.jupiter.api.Test;
 
@@ -54,14 +55,13 @@ final class GatheringTest {
   }
 
   @Test
-  void whatIsReadAtOnceIsNotAGainIfItTakesItsTimeAfterwards() {
+  void requestsThatTakeMoreOrLessTimeByChanceDoNotDecide() {
+    Random random = new Random(1);
     long began = now;
-    for (int i = 0; i < 50_000; i++) {
+    for (int i = 0; i < 400_000; i++) {
       wanted = gathering.wanted(now, requests);
-      // Large ones, eight under way: they count when they are read, and each takes as long as ever.
-      int read = wanted ? 8 : 1;
-      long takes = read * 50_000L + (wanted ? Gathering.MOMENT : 0);
-      requests += read;
+      long takes = 25_000L + random.nextInt(50_000);
+      requests++;
       now += takes;
       gathered += wanted ? takes : 0;
     }
