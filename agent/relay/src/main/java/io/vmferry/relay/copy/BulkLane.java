@@ -121,6 +121,9 @@ public final class BulkLane {
     private Slot(long bytes, long expected) {
       this.bytes = bytes;
       this.expected = expected;
+      if (outstanding == 0) {
+        rate.resumed(sentAt);
+      }
       outstanding += expected;
     }
 

@@ -44,6 +44,17 @@ final class DeliveryRate {
   private int flat;
 
   /**
+   * Something is asked for while nothing is under way. If that was so for a while the time of it is
+   * not the link's; what a stalled link takes with requests under way is.
+   */
+  void resumed(long now) {
+    if (now - lastAt > INTERVAL.toNanos()) {
+      measuring = false;
+      flat = 0;
+    }
+  }
+
+  /**
    * An answer is complete.
    *
    * @param bytes that came over the wire for it
@@ -54,11 +65,9 @@ final class DeliveryRate {
     delivered += bytes;
     double answers = isGrowing() ? ANSWERS_WHILE_GROWING : ANSWERS;
     long interval = Math.max(INTERVAL.toNanos(), (long) (answers * answerTime));
-    boolean paused = now - lastAt > interval;
     lastAt = now;
-    if (!measuring || paused) {
+    if (!measuring) {
       measuring = true;
-      flat = 0;
       begin(now);
     } else if (now - began >= interval) {
       double seconds = (double) (now - began) / Duration.ofSeconds(1).toNanos();

@@ -63,9 +63,20 @@ final class DeliveryRateTest {
     deliver(Duration.ofSeconds(1), LINK, 1);
     for (int i = 0; i < 5; i++) {
       now += Duration.ofMillis(300).toNanos();
+      rate.resumed(now);
       deliver(DeliveryRate.INTERVAL.multipliedBy(2), 2 * LINK, 1);
     }
     assertThat(rate.bytesPerSecond()).isCloseTo(2 * LINK, Percentage.withPercentage(3));
+  }
+
+  @Test
+  void aStallIsOne() {
+    deliver(Duration.ofSeconds(1), LINK, 1);
+    for (int i = 0; i < 20; i++) {
+      now += Duration.ofMillis(300).toNanos();
+      deliver(Duration.ofMillis(100), LINK, 1);
+    }
+    assertThat(rate.bytesPerSecond()).isLessThan(LINK / 2);
   }
 
   @Test
@@ -95,6 +106,7 @@ final class DeliveryRateTest {
     deliver(Duration.ofSeconds(2), LINK, 1);
     assertThat(rate.isGrowing()).isFalse();
     now += SECOND;
+    rate.resumed(now);
     deliver(DeliveryRate.INTERVAL, LINK, 1);
     assertThat(rate.isGrowing()).isTrue();
   }
