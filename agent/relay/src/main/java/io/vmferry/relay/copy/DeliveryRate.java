@@ -32,11 +32,13 @@ final class DeliveryRate {
   /** It has its height after so many measurements without growth. */
   private static final int FLAT = 3;
 
-  private long delivered;
   private long lastAt;
-  private long began;
-  private long deliveredBefore;
   private boolean measuring;
+
+  /** When the present measurement began, and what came since. */
+  private long began;
+
+  private long came;
 
   private long best;
   private long bestBefore;
@@ -44,13 +46,15 @@ final class DeliveryRate {
   private int flat;
 
   /**
-   * Something is asked for while nothing is under way. If that was so for a while the time of it is
-   * not the link's; what a stalled link takes with requests under way is.
+   * Something is asked for while nothing is under way. After a long pause the link is an unknown
+   * one again.
    */
   void resumed(long now) {
-    if (now - lastAt > INTERVAL.toNanos()) {
+    if (now - lastAt > MEMORY.toNanos()) {
       measuring = false;
       flat = 0;
+      best = 0;
+      bestBefore = 0;
     }
   }
 
@@ -62,7 +66,7 @@ final class DeliveryRate {
    * @param answerTime nanoseconds that an answer takes at best
    */
   void delivered(long bytes, long now, long answerTime) {
-    delivered += bytes;
+    came += bytes;
     double answers = isGrowing() ? ANSWERS_WHILE_GROWING : ANSWERS;
     long interval = Math.max(INTERVAL.toNanos(), (long) (answers * answerTime));
     lastAt = now;
@@ -71,7 +75,7 @@ final class DeliveryRate {
       begin(now);
     } else if (now - began >= interval) {
       double seconds = (double) (now - began) / Duration.ofSeconds(1).toNanos();
-      note((long) ((delivered - deliveredBefore) / seconds), now);
+      note((long) (came / seconds), now);
       begin(now);
     }
   }
@@ -88,7 +92,7 @@ final class DeliveryRate {
 
   private void begin(long now) {
     began = now;
-    deliveredBefore = delivered;
+    came = 0;
   }
 
   private void note(long rate, long now) {

@@ -73,6 +73,22 @@ final class BulkLaneTest {
   }
 
   @Test
+  void beginsAnewAfterALongPauseButNotAfterAStall() {
+    copyOverALink(50_000_000, Duration.ofMillis(4500));
+    time.run(Duration.ofSeconds(3));
+    BulkLane.Slot first = reserve();
+    assertThat(lane.window()).isEqualTo(BulkLane.FIRST_WINDOW);
+    first.end(REQUEST, REQUEST);
+
+    copyOverALink(50_000_000, Duration.ofMillis(4500));
+    time.run(Duration.ofSeconds(1));
+    reserve();
+    time.run(Duration.ofSeconds(3));
+    reserve();
+    assertThat(lane.window()).isGreaterThan(BulkLane.FIRST_WINDOW);
+  }
+
+  @Test
   void growsThoughGuestsMissFromTheStart() {
     lane.miss();
     for (int i = 0; i < 150; i++) {

@@ -59,18 +59,29 @@ final class DeliveryRateTest {
   }
 
   @Test
-  void aPauseIsNotASlowLink() {
-    deliver(Duration.ofSeconds(1), LINK, 1);
-    for (int i = 0; i < 5; i++) {
-      now += Duration.ofMillis(300).toNanos();
-      rate.resumed(now);
-      deliver(DeliveryRate.INTERVAL.multipliedBy(2), 2 * LINK, 1);
-    }
-    assertThat(rate.bytesPerSecond()).isCloseTo(2 * LINK, Percentage.withPercentage(3));
+  void afterALongPauseTheLinkIsUnknownAgain() {
+    deliver(Duration.ofSeconds(2), LINK, 1);
+    assertThat(rate.isGrowing()).isFalse();
+    now += 3 * SECOND;
+    rate.resumed(now);
+    deliver(Duration.ofMillis(1), LINK, 1);
+    assertThat(rate.bytesPerSecond()).isZero();
+    assertThat(rate.isGrowing()).isTrue();
   }
 
   @Test
-  void aStallIsOne() {
+  void aShortPauseIsForgottenAtTheNextMeasurement() {
+    deliver(Duration.ofSeconds(2), LINK, 1);
+    for (int i = 0; i < 10; i++) {
+      now += SECOND;
+      rate.resumed(now);
+      deliver(DeliveryRate.INTERVAL.multipliedBy(2), LINK, 1);
+    }
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(3));
+  }
+
+  @Test
+  void aStalledLinkIsASlowOne() {
     deliver(Duration.ofSeconds(1), LINK, 1);
     for (int i = 0; i < 20; i++) {
       now += Duration.ofMillis(300).toNanos();
@@ -99,15 +110,5 @@ final class DeliveryRateTest {
     assertThat(rate.isGrowing()).isFalse();
     deliver(DeliveryRate.INTERVAL.multipliedBy(2), 2 * LINK, 1);
     assertThat(rate.isGrowing()).as("the link became faster").isTrue();
-  }
-
-  @Test
-  void afterAPauseItMayGrowAgain() {
-    deliver(Duration.ofSeconds(2), LINK, 1);
-    assertThat(rate.isGrowing()).isFalse();
-    now += SECOND;
-    rate.resumed(now);
-    deliver(DeliveryRate.INTERVAL, LINK, 1);
-    assertThat(rate.isGrowing()).isTrue();
   }
 }
