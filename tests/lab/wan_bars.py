@@ -212,7 +212,7 @@ def parse(arguments):
     names = ["bulk", "loss", "misses", "sizes"]
     parser.add_argument("--only", action="append", choices=names, help="measure this (may be given again)")
     parser.add_argument("--size", type=int, default=256, help="MiB of noise to copy (default %(default)s)")
-    parser.add_argument("--lossy-size", type=int, default=256, help="the same at 1 %% loss (default %(default)s)")
+    parser.add_argument("--lossy-size", type=int, default=1024, help="the same at 1 %% loss (default %(default)s)")
     options = parser.parse_args(arguments)
     options.only = options.only or names
     return options

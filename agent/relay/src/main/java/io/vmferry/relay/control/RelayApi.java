@@ -152,7 +152,7 @@ public final class RelayApi {
   }
 
   private static RelayStatus.PeerStatus peerStatus(PeerLink link) {
-    long rtt = link.rttNanos();
+    long rtt = link.roundTrip().least();
     return new RelayStatus.PeerStatus(
         link.node(),
         link.address(),

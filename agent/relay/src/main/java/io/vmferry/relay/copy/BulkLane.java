@@ -2,19 +2,21 @@
 package io.vmferry.relay.copy;
 
 import io.vmferry.relay.exec.Loop;
+import io.vmferry.relay.peer.RoundTrip;
 import java.time.Duration;
 import java.util.ArrayDeque;
 import java.util.Queue;
-import java.util.function.LongSupplier;
+import java.util.function.Supplier;
 
 /**
  * What all background copies from one peer share: the window of bytes on the wire that were asked
  * for and are not yet here.
  *
- * <p>The window follows the link: twice the product of the best delivery rate seen lately and the
- * round trip. As long as the window is the bottleneck, each round trip delivers a whole window, so
- * the next is twice as large; once the link is full the rate stops rising, and so does the window.
- * While guests miss, it shrinks to one product, which leaves hardly a queue for a miss to stand in.
+ * <p>The window follows the link: the product of the best delivery rate seen lately and the round
+ * trip, and a {@link Reserve}. As long as the window is the bottleneck, each round trip delivers a
+ * whole window, so the next is larger; once the link is full the rate stops rising, and so does the
+ * window. While guests miss, what would stand in a queue is left out, so that a miss doesn't stand
+ * behind it.
  *
  * <p>What was asked for and what travels differ: zeroes have no payload, other data may be
  * compressed. The share that travelled lately is what the next requests are expected to bring. Loop
@@ -33,24 +35,27 @@ public final class BulkLane {
   /** Bound of memory: what may arrive and wait to be stored. 640 ms of a 400 Mbit/s link. */
   static final long MAX_WINDOW = 32 << 20;
 
-  /** Products in the window of an undisturbed copy: what is on its way there and back. */
-  private static final double FULL = 2;
-
-  /** While guests miss: the link is nearly full, with hardly a queue for a miss to stand in. */
-  private static final double YIELDING = 1;
+  /**
+   * Products in the window at least while the rate grows, whether guests miss or not: a link must
+   * be known to be yielded. Less than two, for a router's queue holds one at best, and what is
+   * dropped there travels twice.
+   */
+  private static final double GROWING = 1.75;
 
   /**
    * While guests miss for long, the full window is used for one of so many such times: a rate that
    * was measured through a small window is never more than that window allows, and each next window
-   * would be smaller. It is also used as long as the rate grows: a link must be known to be
-   * yielded.
+   * would be smaller.
    */
   private static final Duration PROBE = Duration.ofMillis(250);
 
   private static final int PROBE_EVERY = 12;
 
-  /** While the round trip is measured without a queue. */
-  private static final double DRAINED = 0.5;
+  /** A copy that has fewer products outstanding is slowed by something else: a cap, a disk. */
+  private static final double AT_HEIGHT = 1.1;
+
+  /** While the round trip is measured without a queue. A growing copy has none yet. */
+  private static final double DRAINED = 0.75;
 
   /** A window is made of so many requests at least, so that the link is never without one. */
   private static final int REQUESTS = 8;
@@ -89,11 +94,12 @@ public final class BulkLane {
   private static final long FAST_LINK = 100_000_000;
 
   private final Loop loop;
-  private final LongSupplier rttNanos;
+  private final Supplier<RoundTrip> roundTrip;
   private final RateLimit limit;
   private final Queue<Runnable> waiting = new ArrayDeque<>();
 
   private final DeliveryRate rate = new DeliveryRate();
+  private final Reserve reserve = new Reserve();
 
   private long outstanding;
   private final RttFloor rttFloor = new RttFloor();
@@ -121,8 +127,8 @@ public final class BulkLane {
     private Slot(long bytes, long expected) {
       this.bytes = bytes;
       this.expected = expected;
-      if (outstanding == 0) {
-        rate.resumed(sentAt);
+      if (outstanding == 0 && rate.resumed(sentAt)) {
+        reserve.forget();
       }
       outstanding += expected;
     }
@@ -154,9 +160,9 @@ public final class BulkLane {
     }
   }
 
-  public BulkLane(Loop loop, LongSupplier rttNanos, RateLimit limit) {
+  public BulkLane(Loop loop, Supplier<RoundTrip> roundTrip, RateLimit limit) {
     this.loop = loop;
-    this.rttNanos = rttNanos;
+    this.roundTrip = roundTrip;
     this.limit = limit;
   }
 
@@ -221,8 +227,17 @@ public final class BulkLane {
     boolean yields = missing(now);
     boolean probing = Math.floorMod(now / PROBE.toNanos(), PROBE_EVERY) == 0;
     boolean draining = rttFloor.draining(now) || answerFloor.draining(now);
-    boolean small = yields && !probing && !rate.isGrowing();
-    double factor = draining ? DRAINED : small ? YIELDING : FULL;
+    boolean atHeight =
+        outstanding > AT_HEIGHT * product && !rate.isGrowing() && !draining && !yields;
+    reserve.look(now, atHeight, rttFloor.nanos(now, 0), roundTrip.get().present());
+    double factor = 1 + reserve.part();
+    if (rate.isGrowing()) {
+      factor = Math.max(GROWING, factor);
+    } else if (draining) {
+      factor = DRAINED;
+    } else if (yields && !probing) {
+      factor -= Reserve.LEAST;
+    }
     long least = yields ? MIN_WINDOW_WHILE_MISSING : MIN_WINDOW;
     return Math.max(least, Math.min(MAX_WINDOW, (long) (product * factor)));
   }
@@ -232,7 +247,7 @@ public final class BulkLane {
    * an answer, which is more than the round trip where an end is busy; 0 if unknown.
    */
   private long product() {
-    long rtt = rttFloor.nanos(loop.nanoTime(), rttNanos.getAsLong());
+    long rtt = rttFloor.nanos(loop.nanoTime(), roundTrip.get().least());
     double nanos = Math.max(rtt, answerTime);
     return (long) (rate.bytesPerSecond() * nanos / Duration.ofSeconds(1).toNanos());
   }

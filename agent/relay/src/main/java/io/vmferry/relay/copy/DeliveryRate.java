@@ -18,7 +18,7 @@ final class DeliveryRate {
   static final Duration INTERVAL = Duration.ofMillis(200);
 
   /** And so many answers after one another, where each takes long. */
-  private static final double ANSWERS = 2.5;
+  private static final double ANSWERS = 6;
 
   /** The same while the rate grows: what is measured is out of date soon. */
   private static final double ANSWERS_WHILE_GROWING = 1.25;
@@ -46,16 +46,19 @@ final class DeliveryRate {
   private int flat;
 
   /**
-   * Something is asked for while nothing is under way. After a long pause the link is an unknown
-   * one again.
+   * Something is asked for while nothing is under way.
+   *
+   * @return whether the link is an unknown one again, after a long pause
    */
-  void resumed(long now) {
-    if (now - lastAt > MEMORY.toNanos()) {
+  boolean resumed(long now) {
+    boolean unknown = now - lastAt > MEMORY.toNanos();
+    if (unknown) {
       measuring = false;
       flat = 0;
       best = 0;
       bestBefore = 0;
     }
+    return unknown;
   }
 
   /**

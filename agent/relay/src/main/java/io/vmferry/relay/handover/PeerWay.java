@@ -2,6 +2,7 @@
 package io.vmferry.relay.handover;
 
 import io.vmferry.relay.peer.PeerLink;
+import io.vmferry.relay.peer.RoundTrip;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Role;
 import java.util.List;
@@ -47,8 +48,8 @@ final class PeerWay implements PeerLink {
   }
 
   @Override
-  public long rttNanos() {
-    return link.rttNanos();
+  public RoundTrip roundTrip() {
+    return link.roundTrip();
   }
 
   @Override

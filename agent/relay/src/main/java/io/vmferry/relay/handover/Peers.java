@@ -55,7 +55,7 @@ public final class Peers {
 
   /** What the background copies from a node share. */
   public BulkLane lane(String node) {
-    return lanes.computeIfAbsent(node, n -> new BulkLane(loop, link(n)::rttNanos, limit));
+    return lanes.computeIfAbsent(node, n -> new BulkLane(loop, link(n)::roundTrip, limit));
   }
 
   /** The ways to the configured peers, by name. */

@@ -3,6 +3,7 @@ package io.vmferry.relay.handover;
 
 import io.vmferry.relay.peer.LinkDownException;
 import io.vmferry.relay.peer.PeerLink;
+import io.vmferry.relay.peer.RoundTrip;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Role;
 import java.util.concurrent.Executor;
@@ -24,8 +25,8 @@ record UnknownPeer(String node) implements PeerLink {
   }
 
   @Override
-  public long rttNanos() {
-    return 0;
+  public RoundTrip roundTrip() {
+    return RoundTrip.UNKNOWN;
   }
 
   @Override

@@ -18,7 +18,7 @@ import org.slf4j.LoggerFactory;
 
 /**
  * Connecting side of an established connection: numbers requests, finds the call an answer belongs
- * to, pings. Confined to the event loop, except {@link #rttNanos}.
+ * to, pings. Confined to the event loop, except {@link #roundTrip}.
  */
 final class CallDispatcher extends SimpleChannelInboundHandler<PeerFrame> {
   private static final Logger LOG = LoggerFactory.getLogger(CallDispatcher.class);
@@ -51,9 +51,9 @@ final class CallDispatcher extends SimpleChannelInboundHandler<PeerFrame> {
     context = ctx;
   }
 
-  /** Round trip of this connection in nanoseconds, 0 if not measured yet. Any thread. */
-  long rttNanos() {
-    return rtt.nanos();
+  /** Of this connection. Any thread. */
+  RoundTrip roundTrip() {
+    return rtt.roundTrip();
   }
 
   /** Sends the request; the call gets its end in every case. */

@@ -94,10 +94,10 @@ final class ConnectionKeeper {
     return up() ? null : problem;
   }
 
-  /** Round trip in nanoseconds, 0 if unknown. */
-  long rttNanos() {
+  /** As far as it was measured since the connection stands. */
+  RoundTrip roundTrip() {
     CallDispatcher current = connection;
-    return current == null ? 0 : current.rttNanos();
+    return current == null ? RoundTrip.UNKNOWN : current.roundTrip();
   }
 
   /** Bytes of answers that calls on this connection still expect. */

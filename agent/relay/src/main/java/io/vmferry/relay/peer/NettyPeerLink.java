@@ -81,8 +81,8 @@ public final class NettyPeerLink implements PeerLink, AutoCloseable {
   }
 
   @Override
-  public long rttNanos() {
-    return control.rttNanos();
+  public RoundTrip roundTrip() {
+    return control.roundTrip();
   }
 
   @Override

@@ -23,8 +23,8 @@ public interface PeerLink {
   /** Whether the control connection stands. */
   boolean up();
 
-  /** Last measured round trip of the control connection in nanoseconds; 0 if unknown. */
-  long rttNanos();
+  /** Of the control connection, which has no queue of its own. */
+  RoundTrip roundTrip();
 
   /** Why the link is down, for people; null if it is up. */
   String problem();

@@ -2,13 +2,16 @@
 package io.vmferry.relay.peer;
 
 import java.util.ArrayDeque;
+import java.util.Arrays;
 import java.util.Deque;
 import java.util.concurrent.TimeUnit;
 
 /**
- * Round trip of one connection: the smoothed minimum of recent pings. The minimum, because queues
- * and busy processes only ever add; smoothed, so that a changed path doesn't make the window of the
- * copy engine jump. Confined to the event loop, except {@link #nanos}.
+ * Round trip of one connection. The least one is the smoothed minimum of recent pings: the minimum,
+ * because queues and busy processes only ever add; smoothed, so that a changed path doesn't make
+ * the window of the copy engine jump. The present one is the median of the last three, since a ping
+ * that was lost and sent again says nothing of the queue. Confined to the event loop, except {@link
+ * #roundTrip}.
  */
 final class RttEstimate {
 
@@ -21,7 +24,12 @@ final class RttEstimate {
   private record Sample(long takenAt, long nanos) {}
 
   private final Deque<Sample> window = new ArrayDeque<>();
-  private volatile long nanos;
+
+  /** The last measurements, in turn. */
+  private final long[] last = new long[3];
+
+  private int next;
+  private volatile RoundTrip roundTrip = RoundTrip.UNKNOWN;
 
   /** Takes one measured round trip; {@code now} is the monotonic clock. */
   void sample(long now, long measured) {
@@ -34,12 +42,22 @@ final class RttEstimate {
       window.removeFirst();
     }
     long minimum = window.peekFirst().nanos();
-    long last = nanos;
-    nanos = last == 0 ? minimum : last + (minimum - last) / SMOOTHING;
+    long before = roundTrip.least();
+    long least = before == 0 ? minimum : before + (minimum - before) / SMOOTHING;
+    if (before == 0) {
+      Arrays.fill(last, measured);
+    }
+    last[next] = measured;
+    next = (next + 1) % last.length;
+    roundTrip = new RoundTrip(least, median(last[0], last[1], last[2]));
   }
 
-  /** Estimate in nanoseconds; 0 before the first sample. Any thread. */
-  long nanos() {
-    return nanos;
+  /** Any thread. */
+  RoundTrip roundTrip() {
+    return roundTrip;
+  }
+
+  private static long median(long a, long b, long c) {
+    return Math.max(Math.min(a, b), Math.min(Math.max(a, b), c));
   }
 }

@@ -11,6 +11,7 @@ import io.vmferry.relay.copy.OriginException;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.map.BlockGrid;
+import io.vmferry.relay.peer.RoundTrip;
 import io.vmferry.relay.peer.wire.Refused;
 import io.vmferry.relay.peer.wire.Role;
 import io.vmferry.relay.volume.Sources;
@@ -68,7 +69,7 @@ final class NbdSource implements BlockSource, Sources.Source {
     this.loop = loop;
     this.whenUp = whenUp;
     // NBD has no ping: the time of answers is all that the window has.
-    this.lane = new BulkLane(loop, () -> 0, limit);
+    this.lane = new BulkLane(loop, () -> RoundTrip.UNKNOWN, limit);
     this.demand = links.apply(new Listener(true));
     this.bulk = links.apply(new Listener(false));
   }

@@ -4,6 +4,7 @@ package io.vmferry.relay.copy;
 import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 
+import io.vmferry.relay.peer.RoundTrip;
 import io.vmferry.relay.sim.VirtualTime;
 import java.time.Duration;
 import java.util.ArrayList;
@@ -15,9 +16,11 @@ final class BulkLaneTest {
   private static final Duration RTT = Duration.ofMillis(20);
 
   private long rtt = RTT.toNanos();
+
   private final VirtualTime time = new VirtualTime();
   private final RateLimit limit = new RateLimit(null, 0);
-  private final BulkLane lane = new BulkLane(time.new NodeLoop(), () -> rtt, limit);
+  private final BulkLane lane =
+      new BulkLane(time.new NodeLoop(), () -> new RoundTrip(rtt, rtt), limit);
   private int woken;
 
   private List<BulkLane.Slot> reserveAll() {
@@ -65,9 +68,11 @@ final class BulkLaneTest {
     copyOverALink(50_000_000, Duration.ofMillis(4500));
     long before = lane.window();
     lane.miss();
-    assertThat(lane.window()).isEqualTo(before / 2);
+    assertThat(lane.window()).isEqualTo(before * 2 / 3);
     time.run(Duration.ofMillis(900));
-    assertThat(lane.window()).as("a guest that reads a few blocks it has").isEqualTo(before / 2);
+    assertThat(lane.window())
+        .as("a guest that reads a few blocks it has")
+        .isEqualTo(before * 2 / 3);
     time.run(Duration.ofMillis(200));
     assertThat(lane.window()).isEqualTo(before);
   }
@@ -174,17 +179,56 @@ final class BulkLaneTest {
     long rate = 50_000_000;
     copyOverALink(rate, Duration.ofSeconds(60));
     long product = rate * RTT.toMillis() / 1000;
-    assertThat(lane.window()).isBetween(product * 3 / 2, product * 5 / 2);
-    assertThat(rtt).as("queue").isLessThan(3 * RTT.toNanos());
+    assertThat(lane.window()).isBetween(product * 5 / 4, product * 7 / 4);
+    assertThat(rtt).as("queue").isLessThan(2 * RTT.toNanos());
   }
 
   @Test
   void followsALinkThatBecomesSlowerAndFasterAgain() {
     copyOverALink(50_000_000, Duration.ofSeconds(5));
     copyOverALink(20_000_000, Duration.ofSeconds(8));
-    assertThat(lane.window()).isLessThan(2 * 25_000_000 * RTT.toMillis() / 1000);
+    assertThat(lane.window()).isLessThan(25_000_000 * RTT.toMillis() / 1000 * 3 / 2);
     copyOverALink(50_000_000, Duration.ofSeconds(8));
-    assertThat(lane.window()).isGreaterThan(2 * 40_000_000 * RTT.toMillis() / 1000);
+    assertThat(lane.window()).isGreaterThan(40_000_000 * RTT.toMillis() / 1000 * 3 / 2);
+  }
+
+  @Test
+  void doesNotPauseAQueueThatItDoesNotHaveYet() {
+    long rate = 50_000_000;
+    Duration before = Duration.ofSeconds(5);
+    copyOverALink(rate, before);
+    time.run(RttFloor.MEMORY.minus(before).plusMillis(900));
+    // A ping is never again quite as quick as the quickest one.
+    copyOverALink(rate, Duration.ofSeconds(1), Duration.ZERO, () -> rtt += 1_000_000);
+    assertThat(lane.window()).isGreaterThan(rate * RTT.toMillis() / 1000);
+  }
+
+  /** Every answer of a lossy link takes twice as long, and no ping sees why. */
+  @Test
+  void fillsALinkWhoseAnswersWaitForLostPackets() {
+    long rate = 50_000_000;
+    long product = rate * RTT.toMillis() / 1000;
+    copyOverALink(rate, Duration.ofSeconds(1));
+    copyOverALink(rate, Duration.ofSeconds(20), RTT, () -> {});
+    assertThat(lane.window()).isGreaterThan(2 * product);
+    time.run(Duration.ofSeconds(5));
+    copyOverALink(rate, Duration.ofSeconds(2));
+    assertThat(lane.window()).as("after a pause").isLessThan(2 * product);
+  }
+
+  @Test
+  void aCapThatIsLiftedLeavesNoLongWindow() {
+    long rate = 50_000_000;
+    limit.set(rate / 4);
+    copyOverALink(rate, Duration.ofSeconds(20));
+    limit.set(null);
+    long product = rate * RTT.toMillis() / 1000;
+    copyOverALink(
+        rate,
+        Duration.ofSeconds(5),
+        Duration.ZERO,
+        () -> assertThat(lane.window()).isLessThan(product * 9 / 4));
+    assertThat(lane.window()).isGreaterThan(product);
   }
 
   @Test

@@ -11,6 +11,7 @@ import io.vmferry.relay.map.StaleMapCodec;
 import io.vmferry.relay.peer.Crc32c;
 import io.vmferry.relay.peer.LinkDownException;
 import io.vmferry.relay.peer.PeerLink;
+import io.vmferry.relay.peer.RoundTrip;
 import io.vmferry.relay.peer.wire.Extent;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.HeatMap;
@@ -163,8 +164,8 @@ public final class FakeLink implements PeerLink {
   }
 
   @Override
-  public long rttNanos() {
-    return 20_000_000;
+  public RoundTrip roundTrip() {
+    return new RoundTrip(20_000_000, 20_000_000);
   }
 
   @Override

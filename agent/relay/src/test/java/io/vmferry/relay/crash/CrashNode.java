@@ -96,7 +96,7 @@ final class CrashNode {
   private CrashNode(CrashDisk disk, long[] originContent) {
     this.disk = disk;
     this.originContent = originContent;
-    BulkLane lane = new BulkLane(loop, origin::rttNanos, new RateLimit(null, 0));
+    BulkLane lane = new BulkLane(loop, origin::roundTrip, new RateLimit(null, 0));
     volumes =
         new Volumes(
             "b",

@@ -6,6 +6,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 import io.vmferry.relay.copy.RateLimit;
 import io.vmferry.relay.exec.Loop;
 import io.vmferry.relay.peer.PeerLink;
+import io.vmferry.relay.peer.RoundTrip;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Role;
 import io.vmferry.relay.sim.VirtualTime;
@@ -49,8 +50,8 @@ final class PeersTest {
     }
 
     @Override
-    public long rttNanos() {
-      return 7;
+    public RoundTrip roundTrip() {
+      return RoundTrip.UNKNOWN;
     }
 
     @Override

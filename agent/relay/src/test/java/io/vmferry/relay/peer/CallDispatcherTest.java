@@ -155,7 +155,7 @@ class CallDispatcherTest {
     assertThat(channel.outboundMessages()).isEmpty();
     now = 20_000_000;
     pong(ping.header().getId());
-    assertThat(calls.rttNanos()).isEqualTo(20_000_000);
+    assertThat(calls.roundTrip()).isEqualTo(new RoundTrip(20_000_000, 20_000_000));
     calls.beat();
     assertThat(channel.outboundMessages()).hasSize(1);
   }
@@ -165,7 +165,7 @@ class CallDispatcherTest {
     calls.beat();
     now = 1;
     pong(99);
-    assertThat(calls.rttNanos()).isZero();
+    assertThat(calls.roundTrip()).isEqualTo(RoundTrip.UNKNOWN);
     assertThat(lost).isEmpty();
   }
 

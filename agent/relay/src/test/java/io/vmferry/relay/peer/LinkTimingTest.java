@@ -45,9 +45,9 @@ class LinkTimingTest {
 
   @Test
   void roundTripIsUnknownAtFirstThenTheFirstSample() {
-    assertThat(rtt.nanos()).isZero();
+    assertThat(rtt.roundTrip().least()).isZero();
     rtt.sample(0, 20 * MS);
-    assertThat(rtt.nanos()).isEqualTo(20 * MS);
+    assertThat(rtt.roundTrip().least()).isEqualTo(20 * MS);
   }
 
   @Test
@@ -56,7 +56,7 @@ class LinkTimingTest {
     for (int second = 1; second <= 10; second++) {
       rtt.sample(TimeUnit.SECONDS.toNanos(second), 500 * MS);
     }
-    assertThat(rtt.nanos()).isEqualTo(20 * MS);
+    assertThat(rtt.roundTrip().least()).isEqualTo(20 * MS);
   }
 
   @Test
@@ -65,14 +65,26 @@ class LinkTimingTest {
     for (int second = 1; second <= 40; second++) {
       rtt.sample(TimeUnit.SECONDS.toNanos(second), 100 * MS);
     }
-    assertThat(rtt.nanos()).isCloseTo(100 * MS, within(MS));
+    assertThat(rtt.roundTrip().least()).isCloseTo(100 * MS, within(MS));
   }
 
   @Test
   void fasterPathIsTakenOverSmoothly() {
     rtt.sample(0, 100 * MS);
     rtt.sample(1, 20 * MS);
-    assertThat(rtt.nanos()).isEqualTo(80 * MS);
+    assertThat(rtt.roundTrip().least()).isEqualTo(80 * MS);
+  }
+
+  @Test
+  void thePresentRoundTripIsTheMedianOfThree() {
+    rtt.sample(0, 20 * MS);
+    rtt.sample(1, 300 * MS);
+    assertThat(rtt.roundTrip().present()).as("a ping that was lost").isEqualTo(20 * MS);
+    rtt.sample(2, 40 * MS);
+    assertThat(rtt.roundTrip().present()).isEqualTo(40 * MS);
+    rtt.sample(3, 50 * MS);
+    assertThat(rtt.roundTrip().present()).isEqualTo(50 * MS);
+    assertThat(rtt.roundTrip().least()).isEqualTo(20 * MS);
   }
 
   private static Offset<Long> within(long nanos) {

@@ -258,8 +258,8 @@ class PeerFuzzTest {
     }
 
     @Override
-    public long rttNanos() {
-      return 1;
+    public RoundTrip roundTrip() {
+      return RoundTrip.UNKNOWN;
     }
 
     @Override

@@ -6,6 +6,7 @@ import io.netty.buffer.Unpooled;
 import io.vmferry.relay.peer.LinkDownException;
 import io.vmferry.relay.peer.PeerLink;
 import io.vmferry.relay.peer.PeerService;
+import io.vmferry.relay.peer.RoundTrip;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Role;
 import java.util.ArrayList;
@@ -83,8 +84,8 @@ public final class SimLink implements PeerLink {
   }
 
   @Override
-  public long rttNanos() {
-    return connected ? 2 * HOP_NANOS : 0;
+  public RoundTrip roundTrip() {
+    return connected ? new RoundTrip(2 * HOP_NANOS, 2 * HOP_NANOS) : RoundTrip.UNKNOWN;
   }
 
   @Override

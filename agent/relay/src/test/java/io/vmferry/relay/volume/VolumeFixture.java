@@ -41,7 +41,7 @@ final class VolumeFixture {
   final List<String> events = new ArrayList<>();
   final DiskTasks tasks = new DiskTasks(loop, loop);
   final RateLimit limit = new RateLimit(null, 0);
-  final BulkLane lane = new BulkLane(loop, peer::rttNanos, limit);
+  final BulkLane lane = new BulkLane(loop, peer::roundTrip, limit);
   final FakeSource source = new FakeSource(peer, lane, loop);
   final Volumes volumes;
 
