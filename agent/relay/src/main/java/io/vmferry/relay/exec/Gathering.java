@@ -55,15 +55,28 @@ final class Gathering {
   boolean wanted(long now, long requests) {
     long elapsed = now - stepBegan;
     long came = requests - requestsBefore;
-    if (step == Step.DECIDED ? elapsed > HOLDS * took : elapsed > LONGEST_TRIAL) {
-      begin(Step.WITHOUT, false, now, requests);
-    } else if (step == Step.WITHOUT && came >= TRIAL) {
-      took = elapsed;
-      eachWithout = (double) elapsed / came;
-      begin(Step.WITH, true, now, requests);
-    } else if (step == Step.WITH && came >= TRIAL) {
-      boolean worthIt = WORTH_IT * elapsed / came < eachWithout;
-      begin(Step.DECIDED, worthIt, now, requests);
+    boolean enough = came >= TRIAL;
+    switch (step) {
+      case WITHOUT -> {
+        if (enough) {
+          took = elapsed;
+          eachWithout = (double) elapsed / came;
+          begin(Step.WITH, true, now, requests);
+        } else if (elapsed > LONGEST_TRIAL) {
+          begin(Step.WITHOUT, false, now, requests);
+        }
+      }
+      case WITH -> {
+        if (enough || elapsed > LONGEST_TRIAL) {
+          boolean worthIt = enough && WORTH_IT * elapsed / came < eachWithout;
+          begin(Step.DECIDED, worthIt, now, requests);
+        }
+      }
+      case DECIDED -> {
+        if (elapsed > HOLDS * took) {
+          begin(Step.WITHOUT, false, now, requests);
+        }
+      }
     }
     return gather;
   }

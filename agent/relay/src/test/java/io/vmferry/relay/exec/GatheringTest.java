@@ -86,6 +86,12 @@ final class GatheringTest {
   }
 
   @Test
+  void aTrialThatMakesThemFewIsNotRepeatedAtOnce() {
+    run(SECOND, 11_000, 9_000);
+    assertThat(share(20, 11_000, 9_000)).isBetween(0.001, 0.02);
+  }
+
+  @Test
   void aRequestAfterAPauseDoesNotWait() {
     run(SECOND, 100_000, 120_000);
     assertThat(wanted).isTrue();
