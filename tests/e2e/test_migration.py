@@ -9,7 +9,9 @@ import pytest
 from lab.cluster import MIB
 from lab.passthrough import Passthrough
 from lab.vm import NBD_SOCKET, Vm
+from lab.waiting import wait_for
 
+MIGRATION_XMLNS = "https://vmferry.io/xmlns/migration/1"
 # 64 MiB volume, half of it holes: fetched in a second at the lab's 400 Mbit/s.
 
 
@@ -37,6 +39,32 @@ def test_moves_over_a_link_that_loses_packets(cluster):
 def test_moves_with(cluster, options):
     vm = cluster.start_vm()
     vm.migrate(cluster.a, cluster.b, *options)
+    cluster.assert_moved(vm, cluster.a, cluster.b)
+
+
+def test_a_vm_chooses_what_is_copied_before_it_runs_elsewhere(cluster):
+    vm = cluster.start_vm()
+    [volume] = vm.volumes
+
+    def choose(mode):
+        metadata = f'<migration pre-copy="{mode}"/>'
+        cluster.a.virsh(
+            "metadata", vm.name, MIGRATION_XMLNS, "--live", "--key", "vmferry-migration", "--set", metadata
+        )
+
+    choose("much")
+    with vm.migration(cluster.a, cluster.b) as migration:
+        assert "'much' is not a kind of pre-copy; allowed: none, hot-last, full" in migration.fail()
+    assert vm.state(cluster.a) == "running (booted)"
+    choose("full")
+    with vm.heartbeat(cluster.a, cluster.b) as heartbeat:
+        with vm.migration(cluster.a, cluster.b, "--bandwidth", "4") as migration:  # MiB/s: slower than the copy
+            standby = cluster.await_state(cluster.b, volume, "STANDBY")
+            wait_for(lambda: cluster.volume(cluster.b, volume)["present"] > 16 * MIB, 20, f"{standby} copies")
+            assert cluster.volume(cluster.b, volume)["state"] == "STANDBY"
+            cluster.a.virsh("migrate-setspeed", vm.name, "1000")
+            migration.succeed()
+        heartbeat.await_destination()
     cluster.assert_moved(vm, cluster.a, cluster.b)
 
 

@@ -20,6 +20,8 @@ import javax.xml.stream.XMLStreamReader;
  * @param disks its vmferry disks in document order; a volume that is only the mirror of a running
  *     block copy, or part of a backing chain, counts because QEMU has it open as well
  * @param owner node that the metadata names as owner of the volumes, null if none
+ * @param preCopy what the metadata wants to be copied before the domain runs at its destination, as
+ *     {@code copy.pre-copy} in the configuration; not checked, null if it wants nothing else
  * @param failing target names of those vmferry disks that let the guest see an I/O error, because
  *     not both policies are {@code stop}
  * @param others target names of all other disks that have something in them
@@ -29,11 +31,15 @@ public record DomainXml(
     String name,
     List<VmferryDisk> disks,
     String owner,
+    String preCopy,
     List<String> failing,
     List<String> others) {
 
-  /** Namespace of the metadata element. */
+  /** Namespace of the metadata element, which is written here. */
   public static final String NAMESPACE = "https://vmferry.io/xmlns/domain/1";
+
+  /** Namespace of the metadata element that operators write: {@code <migration pre-copy=…/>}. */
+  public static final String MIGRATION_NAMESPACE = "https://vmferry.io/xmlns/migration/1";
 
   /** Prefix that the metadata element gets in the domain's XML. */
   public static final String PREFIX = "vmferry";
@@ -96,6 +102,10 @@ public record DomainXml(
   /** One pass over the document; {@code path} is the chain of open elements. */
   private static final class Parser {
     private static final String DISK = "/domain/devices/disk";
+    private static final String OWNER =
+        "/domain/metadata/{" + NAMESPACE + "}domain/{" + NAMESPACE + "}owner";
+    private static final String MIGRATION =
+        "/domain/metadata/{" + MIGRATION_NAMESPACE + "}migration";
 
     private final XMLStreamReader in;
     private final String nbdSocket;
@@ -109,6 +119,7 @@ public record DomainXml(
     private UUID uuid;
     private String name;
     private String owner;
+    private String preCopy;
     private String nbdExport;
     private String target;
 
@@ -131,7 +142,7 @@ public record DomainXml(
       if (uuid == null || name == null) {
         throw new XMLStreamException("it names no domain, or one without a UUID");
       }
-      return new DomainXml(uuid, name, disks, owner, failing, others);
+      return new DomainXml(uuid, name, disks, owner, preCopy, failing, others);
     }
 
     private void start() {
@@ -139,8 +150,10 @@ public record DomainXml(
       String qualified = uri == null ? in.getLocalName() : "{" + uri + "}" + in.getLocalName();
       path.push(path.peek() + "/" + qualified);
       String here = path.peek();
-      if (here.equals("/domain/metadata/{" + NAMESPACE + "}domain/{" + NAMESPACE + "}owner")) {
+      if (here.equals(OWNER)) {
         owner = attribute("node");
+      } else if (here.equals(MIGRATION)) {
+        preCopy = attribute("pre-copy");
       } else if (here.equals(DISK)) {
         diskVolumes.clear();
         target = null;

@@ -136,7 +136,9 @@ public final class Coordinator implements Hypervisor.Listener {
    */
   public CompletableFuture<Void> attach(DomainXml domain, boolean migration) {
     List<String> volumes = domain.disks().stream().map(VmferryDisk::volume).distinct().toList();
-    AttachStandby request = new AttachStandby(domain.uuid(), volumes, domain.owner());
+    // A VM that starts here must not fail for what its metadata says of migrations.
+    String preCopy = migration ? domain.preCopy() : null;
+    AttachStandby request = new AttachStandby(domain.uuid(), volumes, domain.owner(), preCopy);
     return CompletableFuture.<Void>completedFuture(null)
         .thenComposeAsync(nothing -> standbys.attach(request), scheduler)
         .thenRunAsync(

@@ -145,6 +145,16 @@ class DomainXmlTest {
   }
 
   @Test
+  void readsWhatIsToBeCopiedBeforeItRunsElsewhere() throws Exception {
+    String metadata =
+        "<m:migration xmlns:m='" + DomainXml.MIGRATION_NAMESPACE + "' pre-copy='full'/>";
+    assertThat(DomainXml.parse(domain(metadata, ""), SOCKET).preCopy()).isEqualTo("full");
+    assertThat(DomainXml.parse(domain(""), SOCKET).preCopy()).isNull();
+    String other = "<m:migration xmlns:m='urn:other' pre-copy='full'/>";
+    assertThat(DomainXml.parse(domain(other, ""), SOCKET).preCopy()).isNull();
+  }
+
+  @Test
   void refusesADtd() {
     String xml = "<!DOCTYPE domain [<!ENTITY e SYSTEM 'file:///etc/passwd'>]>" + domain("");
     assertThatThrownBy(() -> DomainXml.parse(xml, SOCKET))

@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import io.vmferry.api.AttachStandby;
 import io.vmferry.api.VolumeState;
+import io.vmferry.coordinator.hypervisor.DomainXml;
 import java.time.Duration;
 import java.util.List;
 import java.util.Optional;
@@ -46,6 +47,24 @@ class HooksTest extends CoordinatorFixture {
     call("migrate", "begin", xml(null));
 
     assertThat(relay.attached).containsExactly(new AttachStandby(VM, List.of("vol"), null));
+  }
+
+  @Test
+  void onlyAMigrationCopiesAsTheMetadataWants() {
+    String xml =
+        xml(null)
+            .replace(
+                "<devices>",
+                "<metadata><m:migration xmlns:m='"
+                    + DomainXml.MIGRATION_NAMESPACE
+                    + "' pre-copy='full'/></metadata><devices>");
+    call("migrate", "begin", xml);
+    call("start", "begin", xml);
+
+    assertThat(relay.attached)
+        .containsExactly(
+            new AttachStandby(VM, List.of("vol"), null, "full"),
+            new AttachStandby(VM, List.of("vol"), null));
   }
 
   @ParameterizedTest
