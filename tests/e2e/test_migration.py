@@ -12,6 +12,7 @@ from lab.vm import NBD_SOCKET, Vm
 from lab.waiting import wait_for
 
 MIGRATION_XMLNS = "https://vmferry.io/xmlns/migration/1"
+
 # 64 MiB volume, half of it holes: fetched in a second at the lab's 400 Mbit/s.
 
 
@@ -59,12 +60,14 @@ def test_a_vm_chooses_what_is_copied_before_it_runs_elsewhere(cluster):
     choose("full")
     with vm.heartbeat(cluster.a, cluster.b) as heartbeat:
         with vm.migration(cluster.a, cluster.b, "--bandwidth", "4") as migration:  # MiB/s: slower than the copy
-            standby = cluster.await_state(cluster.b, volume, "STANDBY")
-            wait_for(lambda: cluster.volume(cluster.b, volume)["present"] > 16 * MIB, 20, f"{standby} copies")
+            cluster.await_state(cluster.b, volume, "STANDBY")
+            wait_for(lambda: cluster.volume(cluster.b, volume)["present"] > 16 * MIB, 20, "the standby copies")
             assert cluster.volume(cluster.b, volume)["state"] == "STANDBY"
             cluster.a.virsh("migrate-setspeed", vm.name, "1000")
             migration.succeed()
         heartbeat.await_destination()
+    cluster.b.virsh("metadata", vm.name, MIGRATION_XMLNS, "--live", "--remove")
+    assert MIGRATION_XMLNS not in cluster.b.virsh("dumpxml", vm.name)
     cluster.assert_moved(vm, cluster.a, cluster.b)
 
 

@@ -156,6 +156,7 @@ public final class BulkLane {
         answerTime = answerFloor.nanos(now, now - sentAt);
       }
       rate.delivered(received, now, answerTime);
+      lookAtReserve(now);
       wake();
     }
   }
@@ -226,20 +227,27 @@ public final class BulkLane {
     long now = loop.nanoTime();
     boolean yields = missing(now);
     boolean probing = Math.floorMod(now / PROBE.toNanos(), PROBE_EVERY) == 0;
-    boolean draining = rttFloor.draining(now) || answerFloor.draining(now);
-    boolean atHeight =
-        outstanding > AT_HEIGHT * product && !rate.isGrowing() && !draining && !yields;
-    reserve.look(now, atHeight, rttFloor.nanos(now, 0), roundTrip.get().present());
     double factor = 1 + reserve.part();
     if (rate.isGrowing()) {
       factor = Math.max(GROWING, factor);
-    } else if (draining) {
+    } else if (draining(now)) {
       factor = DRAINED;
     } else if (yields && !probing) {
       factor -= Reserve.LEAST;
     }
     long least = yields ? MIN_WINDOW_WHILE_MISSING : MIN_WINDOW;
     return Math.max(least, Math.min(MAX_WINDOW, (long) (product * factor)));
+  }
+
+  private boolean draining(long now) {
+    return rttFloor.draining(now) || answerFloor.draining(now);
+  }
+
+  private void lookAtReserve(long now) {
+    RoundTrip measured = roundTrip.get();
+    boolean full = outstanding > AT_HEIGHT * product();
+    boolean atHeight = full && !rate.isGrowing() && !draining(now) && !missing(now);
+    reserve.look(now, atHeight, rttFloor.nanos(now, measured.least()), measured.present());
   }
 
   /**

@@ -17,7 +17,10 @@ final class DeliveryRate {
    */
   static final Duration INTERVAL = Duration.ofMillis(200);
 
-  /** And so many answers after one another, where each takes long. */
+  /**
+   * And so many answers after one another, where each takes long: those that waited for a lost
+   * packet, one or two round trips, end together.
+   */
   private static final double ANSWERS = 6;
 
   /** The same while the rate grows: what is measured is out of date soon. */
