@@ -83,6 +83,27 @@ class DomainCheckTest extends CliFixture {
   }
 
   @Test
+  void theMetadataMayChooseAKindOfPreCopyThatThereIs() {
+    choosesPreCopy("hot-last");
+    assertThat(check().out()).contains("ok    pre-copy      hot-last, as the metadata wants\n");
+
+    choosesPreCopy("much");
+    Outcome outcome = check();
+    assertThat(outcome.exit()).isEqualTo(1);
+    assertThat(outcome.out())
+        .contains(
+            "FAIL  pre-copy      in the metadata: 'much' is not a kind of pre-copy; allowed: ")
+        .contains(
+            "virsh metadata web https://vmferry.io/xmlns/migration/1 --live --config --remove");
+  }
+
+  private void choosesPreCopy(String mode) {
+    virsh.metadata =
+        "<m:migration xmlns:m='https://vmferry.io/xmlns/migration/1' pre-copy='" + mode + "'/>";
+    virsh.add("web", disk("web-1", "vda", FakeVirsh.STOP));
+  }
+
+  @Test
   void aDomainWithoutVolumesFailsAndNobodyIsAsked() {
     virsh.add("web");
     Outcome outcome = check();

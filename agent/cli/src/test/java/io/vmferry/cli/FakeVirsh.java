@@ -19,6 +19,10 @@ final class FakeVirsh implements Processes {
 
   private final List<String> prefix;
   private final Map<String, String> domains = new TreeMap<>();
+
+  /** What operators added to the metadata of domains that are added from now on. */
+  String metadata = "";
+
   String state = "running";
 
   /** What a domain does at the next looks; then {@link #state}. */
@@ -62,7 +66,9 @@ final class FakeVirsh implements Processes {
             + "</name><uuid>"
             + FakeNode.UUID_1
             + "</uuid><metadata><v:domain xmlns:v='https://vmferry.io/xmlns/domain/1'>"
-            + "<v:owner node='host-a'/></v:domain></metadata><devices>"
+            + "<v:owner node='host-a'/></v:domain>"
+            + metadata
+            + "</metadata><devices>"
             + String.join("", devices)
             + "</devices></domain>");
   }

@@ -10,10 +10,12 @@ import io.vmferry.cli.base.Surroundings;
 import io.vmferry.cli.base.Virsh;
 import io.vmferry.cli.text.Finding;
 import io.vmferry.config.Config;
+import io.vmferry.config.PreCopyMode;
 import io.vmferry.coordinator.hypervisor.DomainXml;
 import io.vmferry.coordinator.hypervisor.VmferryDisk;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Optional;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
@@ -54,6 +56,7 @@ public final class DomainCheck extends ConfiguredCommand {
     List<Finding> findings = new ArrayList<>();
     findings.add(state(xml, virsh.state(domain)));
     findings.addAll(disks(xml));
+    preCopy(xml).ifPresent(findings::add);
     List<String> volumes = xml.disks().stream().map(VmferryDisk::volume).distinct().toList();
     if (volumes.isEmpty()) {
       findings.add(
@@ -100,6 +103,28 @@ public final class DomainCheck extends ConfiguredCommand {
             "a domain that is shut off need not be moved: start it on "
                 + node
                 + ", and its volumes follow");
+  }
+
+  /** What the destination's relay would say of the choice that the metadata makes. */
+  private static Optional<Finding> preCopy(DomainXml xml) {
+    if (xml.preCopy() == null) {
+      return Optional.empty();
+    }
+    try {
+      PreCopyMode mode = PreCopyMode.parse(xml.preCopy());
+      return Optional.of(Finding.ok("pre-copy", mode + ", as the metadata wants"));
+    } catch (IllegalArgumentException e) {
+      return Optional.of(
+          Finding.fail(
+              "pre-copy",
+              "in the metadata: " + e.getMessage(),
+              "a migration is refused",
+              "virsh metadata "
+                  + xml.name()
+                  + " "
+                  + DomainXml.MIGRATION_NAMESPACE
+                  + " --live --config --remove"));
+    }
   }
 
   private List<Finding> disks(DomainXml xml) {
