@@ -50,6 +50,13 @@ final class DeliveryRateTest {
   }
 
   @Test
+  void norAreThoseThatWaitedForALostPacketOnALongWay() {
+    answerTime = Duration.ofMillis(100).toNanos();
+    deliver(Duration.ofSeconds(10), LINK, 42);
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(12));
+  }
+
+  @Test
   void answersThatTakeLongAreMeasuredForLonger() {
     answerTime = SECOND;
     deliver(Duration.ofSeconds(1), LINK, 1);
