@@ -43,13 +43,11 @@ public final class BulkLane {
   private static final double GROWING = 1.75;
 
   /**
-   * While guests miss for long, the full window is used for one of so many such times: a rate that
+   * While guests miss for long, so much time after the rate had its height it may grow again: what
    * was measured through a small window is never more than that window allows, and each next window
-   * would be smaller.
+   * would be smaller. On a full link that is over after three measurements.
    */
-  private static final Duration PROBE = Duration.ofMillis(250);
-
-  private static final int PROBE_EVERY = 12;
+  private static final Duration GROW_AGAIN = Duration.ofSeconds(3);
 
   /** A copy that has fewer products outstanding is slowed by something else: a cap, a disk. */
   private static final double AT_HEIGHT = 1.1;
@@ -114,6 +112,7 @@ public final class BulkLane {
 
   private long lastMissAt;
   private boolean missed;
+  private long growAgainAt;
   private boolean waking;
   private boolean full;
 
@@ -156,6 +155,7 @@ public final class BulkLane {
         answerTime = answerFloor.nanos(now, now - sentAt);
       }
       rate.delivered(received, now, answerTime);
+      growAgain(now);
       lookAtReserve(now);
       wake();
     }
@@ -226,13 +226,12 @@ public final class BulkLane {
     }
     long now = loop.nanoTime();
     boolean yields = missing(now);
-    boolean probing = Math.floorMod(now / PROBE.toNanos(), PROBE_EVERY) == 0;
     double factor = 1 + reserve.part();
     if (rate.isGrowing()) {
       factor = Math.max(GROWING, factor);
     } else if (draining(now)) {
       factor = DRAINED;
-    } else if (yields && !probing) {
+    } else if (yields) {
       factor -= Reserve.LEAST;
     }
     long least = yields ? MIN_WINDOW_WHILE_MISSING : MIN_WINDOW;
@@ -241,6 +240,14 @@ public final class BulkLane {
 
   private boolean draining(long now) {
     return rttFloor.draining(now) || answerFloor.draining(now);
+  }
+
+  private void growAgain(long now) {
+    if (rate.isGrowing() || !missing(now)) {
+      growAgainAt = now + GROW_AGAIN.toNanos();
+    } else if (now - growAgainAt >= 0) {
+      rate.growAgain();
+    }
   }
 
   private void lookAtReserve(long now) {

@@ -96,6 +96,12 @@ final class DeliveryRate {
     return flat < FLAT;
   }
 
+  /** What was measured lately says little of the link: so much was not asked for. */
+  void growAgain() {
+    flat = 0;
+    measuring = false;
+  }
+
   private void begin(long now) {
     began = now;
     came = 0;

@@ -269,6 +269,17 @@ final class BulkLaneTest {
   }
 
   @Test
+  void growsAgainOverALongWayWhileGuestsMissAllTheTime() {
+    Duration delay = Duration.ofMillis(80);
+    copyOverALink(3_000_000, Duration.ofSeconds(8), delay, lane::miss);
+    long rate = 12_500_000;
+    copyOverALink(rate, Duration.ofSeconds(20), delay, lane::miss);
+    assertThat(lane.window())
+        .as("what the link brings in the time of an answer")
+        .isGreaterThan(rate * RTT.plus(delay).toMillis() / 1000 * 9 / 10);
+  }
+
+  @Test
   void asksForMoreWhereZeroesTakeNoRoom() {
     for (int i = 0; i < 100; i++) {
       BulkLane.Slot slot = reserve();
