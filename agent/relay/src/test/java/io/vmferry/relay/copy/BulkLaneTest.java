@@ -269,7 +269,7 @@ final class BulkLaneTest {
   }
 
   @Test
-  void growsAgainOverALongWayWhileGuestsMissAllTheTime() {
+  void growsAgainWhereAnswersTakeLongWhileGuestsMissAllTheTime() {
     Duration delay = Duration.ofMillis(80);
     copyOverALink(3_000_000, Duration.ofSeconds(8), delay, lane::miss);
     long rate = 12_500_000;
@@ -277,6 +277,24 @@ final class BulkLaneTest {
     assertThat(lane.window())
         .as("what the link brings in the time of an answer")
         .isGreaterThan(rate * RTT.plus(delay).toMillis() / 1000 * 9 / 10);
+  }
+
+  @Test
+  void yieldsMostOfTheTimeWhileGuestsMissAllTheTime() {
+    long rate = 12_500_000;
+    copyOverALink(rate, Duration.ofSeconds(5));
+    List<Long> windows = new ArrayList<>();
+    copyOverALink(
+        rate,
+        Duration.ofSeconds(20),
+        Duration.ZERO,
+        () -> {
+          lane.miss();
+          windows.add(lane.window());
+        });
+    long product = rate * RTT.toMillis() / 1000;
+    assertThat(windows.stream().filter(window -> window < product * 5 / 4).count())
+        .isGreaterThan(windows.size() * 3 / 4);
   }
 
   @Test

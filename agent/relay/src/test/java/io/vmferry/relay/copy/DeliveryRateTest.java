@@ -118,4 +118,14 @@ final class DeliveryRateTest {
     deliver(DeliveryRate.INTERVAL.multipliedBy(2), 2 * LINK, 1);
     assertThat(rate.isGrowing()).as("the link became faster").isTrue();
   }
+
+  @Test
+  void growingAgainIsMeasuredFromItsBegin() {
+    deliver(Duration.ofSeconds(2), LINK, 1);
+    deliver(DeliveryRate.INTERVAL.multipliedBy(3).dividedBy(4), LINK, 1);
+    rate.growAgain();
+    assertThat(rate.isGrowing()).isTrue();
+    deliver(DeliveryRate.INTERVAL.multipliedBy(5).dividedBy(4), 2 * LINK, 1);
+    assertThat(rate.bytesPerSecond()).isCloseTo(2 * LINK, Percentage.withPercentage(5));
+  }
 }
