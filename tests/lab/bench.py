@@ -81,6 +81,8 @@ ROWS = [
 
 REFERENCE = "vmferry"
 FETCHING = "vmferry FETCHING"
+# In the relay of FETCHING, which is compared with it: two JVMs with the same code differed by up to a sixth at depth 32.
+SERVING = "vmferry SERVING"
 STANDBY = "vmferry STANDBY"
 # SERVING and moved here once; of the first of the two, the other node keeps a replica. They are compared with each other:
 # in the page cache a file that was fetched lies in smaller pieces than one that was written in large ones, and small
@@ -89,7 +91,7 @@ STALE_MAP = "vmferry, stale map"
 NO_STALE_MAP = "vmferry, moved"
 NBDKIT = "nbdkit"
 QEMU = "qemu-nbd"
-FETCHING_BAR = 0.95  # of SERVING
+FETCHING_BAR = 0.95  # of SERVING in the same relay
 STALE_MAP_BAR = 0.99  # of the same without a replica elsewhere
 
 
@@ -183,7 +185,7 @@ class Bench:
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         authority = Authority(folder / "authority")
         wanted = self.options.servers
-        modes = not {FETCHING, STANDBY, STALE_MAP, NO_STALE_MAP}.isdisjoint(wanted)
+        modes = not {FETCHING, SERVING, STANDBY, STALE_MAP, NO_STALE_MAP}.isdisjoint(wanted)
         ports = {"one": PEER_PORT, "two": PEER_PORT + 1}
         relays = {}
         for name in ("one", "two") if modes else ("one",):
@@ -211,12 +213,15 @@ class Bench:
         two.control.put("/v1/rate", {"bytesPerSecond": FROZEN})
         self._attach("fetching", one, two, take_over=True)
         self._fill(two.uri("fetching"))
+        two.create_volume("serving", self.size)
+        self._fill(two.uri("serving"))
         self._attach("standby", one, two, take_over=False)
         if (two.state("fetching"), two.state("standby")) != ("FETCHING", "STANDBY"):
             raise RuntimeError(f"the volumes are {two.state('fetching')} and {two.state('standby')}")
         self._states = two
         return [
             Server(FETCHING, two.uri("fetching"), two.pid),
+            Server(SERVING, two.uri("serving"), two.pid),
             Server(STANDBY, two.uri("standby"), two.pid, read_only=True),
             Server(STALE_MAP, one.uri("kept"), one.pid),
             Server(NO_STALE_MAP, one.uri("moved"), one.pid),
@@ -381,9 +386,9 @@ class Bench:
         ahead = self.ratio(row, REFERENCE, QEMU)
         if ahead is not None and ahead <= 1:
             missed.append("ahead of qemu-nbd")
-        fetching = self.ratio(row, FETCHING, REFERENCE)
+        fetching = self.ratio(row, FETCHING, SERVING)
         if fetching is not None and fetching < FETCHING_BAR:
-            missed.append(f"FETCHING {FETCHING_BAR} × SERVING")
+            missed.append(f"{FETCHING} {FETCHING_BAR} × {SERVING}")
         stale_map = self.ratio(row, STALE_MAP, NO_STALE_MAP)
         if row.writes and stale_map is not None and stale_map < STALE_MAP_BAR:
             missed.append(f"with a stale map {STALE_MAP_BAR} × without")
@@ -404,7 +409,7 @@ def file_system(folder):
 
 
 def parse(arguments):
-    everyone = [REFERENCE, FETCHING, STANDBY, STALE_MAP, NO_STALE_MAP, NBDKIT, QEMU]
+    everyone = [REFERENCE, FETCHING, SERVING, STANDBY, STALE_MAP, NO_STALE_MAP, NBDKIT, QEMU]
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default %(default)s)")
     parser.add_argument("--warm-up", type=int, default=1, help="rounds before that don't (default %(default)s)")
