@@ -154,7 +154,7 @@ public final class BulkLane {
       if (answered == bytes) {
         answerTime = answerFloor.nanos(now, now - sentAt);
       }
-      rate.delivered(received, now, answerTime);
+      rate.delivered(received, sentAt, now, answerTime);
       growAgain(now);
       lookAtReserve(now);
       wake();
@@ -246,7 +246,7 @@ public final class BulkLane {
     if (rate.isGrowing() || !missing(now)) {
       growAgainAt = now + GROW_AGAIN.toNanos();
     } else if (now - growAgainAt >= 0) {
-      rate.growAgain();
+      rate.growAgain(now);
     }
   }
 

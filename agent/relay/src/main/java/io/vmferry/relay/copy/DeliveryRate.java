@@ -23,8 +23,11 @@ final class DeliveryRate {
    */
   private static final double ANSWERS = 6;
 
-  /** The same while the rate grows: what is measured is out of date soon. */
-  private static final double ANSWERS_WHILE_GROWING = 1.25;
+  /**
+   * Least time while the rate grows, but not less than an answer takes, in which a whole window
+   * comes. Half as sure is enough to see growth.
+   */
+  static final Duration INTERVAL_WHILE_GROWING = Duration.ofMillis(100);
 
   /** A best rate counts for one to two of these; older ones say nothing about the link now. */
   private static final Duration MEMORY = Duration.ofSeconds(2);
@@ -37,6 +40,9 @@ final class DeliveryRate {
 
   private long lastAt;
   private boolean measuring;
+
+  /** While the rate grows, what was asked for before that time came through a smaller window. */
+  private long askedFrom;
 
   /** When the present measurement began, and what came since. */
   private long began;
@@ -56,8 +62,7 @@ final class DeliveryRate {
   boolean resumed(long now) {
     boolean unknown = now - lastAt > MEMORY.toNanos();
     if (unknown) {
-      measuring = false;
-      flat = 0;
+      growAgain(now);
       best = 0;
       bestBefore = 0;
     }
@@ -68,22 +73,31 @@ final class DeliveryRate {
    * An answer is complete.
    *
    * @param bytes that came over the wire for it
-   * @param now monotonic time in nanoseconds
+   * @param askedAt when it was asked for; monotonic time in nanoseconds
+   * @param now the same clock
    * @param answerTime nanoseconds that an answer takes at best
    */
-  void delivered(long bytes, long now, long answerTime) {
-    came += bytes;
-    double answers = isGrowing() ? ANSWERS_WHILE_GROWING : ANSWERS;
-    long interval = Math.max(INTERVAL.toNanos(), (long) (answers * answerTime));
+  void delivered(long bytes, long askedAt, long now, long answerTime) {
     lastAt = now;
     if (!measuring) {
-      measuring = true;
+      measuring = askedAt - askedFrom >= 0;
       begin(now);
-    } else if (now - began >= interval) {
+      return;
+    }
+    came += bytes;
+    if (now - began >= interval(answerTime)) {
       double seconds = (double) (now - began) / Duration.ofSeconds(1).toNanos();
       note((long) (came / seconds), now);
+      measuring = !isGrowing();
+      askedFrom = now;
       begin(now);
     }
+  }
+
+  private long interval(long answerTime) {
+    return isGrowing()
+        ? Math.max(INTERVAL_WHILE_GROWING.toNanos(), answerTime)
+        : Math.max(INTERVAL.toNanos(), (long) (ANSWERS * answerTime));
   }
 
   /** The best one lately; 0 if nothing was measured. */
@@ -97,9 +111,10 @@ final class DeliveryRate {
   }
 
   /** What was measured lately says little of the link: so much was not asked for. */
-  void growAgain() {
+  void growAgain(long now) {
     flat = 0;
     measuring = false;
+    askedFrom = now;
   }
 
   private void begin(long now) {

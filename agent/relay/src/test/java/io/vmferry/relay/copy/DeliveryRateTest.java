@@ -22,10 +22,16 @@ final class DeliveryRateTest {
    * brings that much on average.
    */
   private void deliver(Duration duration, long bytesPerSecond, int together) {
+    deliver(duration, bytesPerSecond, together, Long.MAX_VALUE);
+  }
+
+  /** The same, of answers that were asked for at that time at the latest. */
+  private void deliver(Duration duration, long bytesPerSecond, int together, long askedBefore) {
     for (long end = now + duration.toNanos(); now < end; ) {
       now += SECOND * together * ANSWER / bytesPerSecond;
       for (int i = 0; i < together; i++) {
-        rate.delivered(ANSWER, now + i * MOMENT, answerTime);
+        long at = now + i * MOMENT;
+        rate.delivered(ANSWER, Math.min(at - answerTime, askedBefore), at, answerTime);
       }
     }
   }
@@ -33,8 +39,10 @@ final class DeliveryRateTest {
   @Test
   void isUnknownUntilItWasMeasured() {
     assertThat(rate.bytesPerSecond()).isZero();
-    deliver(DeliveryRate.INTERVAL.dividedBy(2), LINK, 1);
+    deliver(DeliveryRate.INTERVAL_WHILE_GROWING.dividedBy(2), LINK, 1);
     assertThat(rate.bytesPerSecond()).isZero();
+    deliver(DeliveryRate.INTERVAL_WHILE_GROWING, LINK, 1);
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(3));
   }
 
   @Test
@@ -120,12 +128,23 @@ final class DeliveryRateTest {
   }
 
   @Test
+  void whileItGrowsAnswersToTheSmallerWindowBeforeAreNotMeasured() {
+    while (rate.bytesPerSecond() == 0) {
+      deliver(Duration.ofMillis(1), LINK / 4, 1);
+    }
+    deliver(Duration.ofMillis(60), LINK / 4, 1, now - 1);
+    deliver(Duration.ofMillis(120), LINK, 1);
+    assertThat(rate.bytesPerSecond()).isCloseTo(LINK, Percentage.withPercentage(3));
+  }
+
+  @Test
   void growingAgainIsMeasuredFromItsBegin() {
     deliver(Duration.ofSeconds(2), LINK, 1);
     deliver(DeliveryRate.INTERVAL.multipliedBy(3).dividedBy(4), LINK, 1);
-    rate.growAgain();
+    rate.growAgain(now);
     assertThat(rate.isGrowing()).isTrue();
-    deliver(DeliveryRate.INTERVAL.multipliedBy(5).dividedBy(4), 2 * LINK, 1);
-    assertThat(rate.bytesPerSecond()).isCloseTo(2 * LINK, Percentage.withPercentage(5));
+    deliver(Duration.ofMillis(60), LINK, 1, now - 1);
+    deliver(Duration.ofMillis(120), 2 * LINK, 1);
+    assertThat(rate.bytesPerSecond()).isCloseTo(2 * LINK, Percentage.withPercentage(3));
   }
 }
