@@ -146,10 +146,11 @@ class Bars:
             )
         ]
 
-    def misses(self, size):
-        """A guest that reads a missing block now and then while the copy runs at 100 Mbit/s."""
+    def misses(self, size, loss_percent=0):
+        """A guest that reads a missing block now and then while the copy runs at 100 Mbit/s; a lossy link has no bar."""
         rate_mbit, round_trip = 100, 20
         self._link(rate_mbit, round_trip)
+        self.relays.wan.set(loss_percent=loss_percent)
         name = self._volume(size)
         take_over(self.relays.a, self.relays.b, name)
         took = []
@@ -164,7 +165,12 @@ class Bars:
                 time.sleep(MISS_PAUSE_S)
         await_closed(self.relays.b, name)
         self._forget(name)
+        self.relays.wan.set(loss_percent=0)
         median, p99 = statistics.median(took), percentile(took, 0.99)
+        if loss_percent:
+            what = f"miss while the copy runs, {rate_mbit} Mbit/s, {round_trip} ms, {loss_percent} % loss"
+            times = f"median {median:.1f} ms, 99 % {p99:.0f} ms, longest {max(took):.0f} ms"
+            return [Figure(f"{what}, {len(took)} of them", "", times)]
         what = f"miss while the copy runs, {rate_mbit} Mbit/s, {round_trip} ms, {len(took)} of them"
         limits = round_trip + 5, 2 * round_trip + 10
         return [
@@ -220,7 +226,7 @@ def report(figures, load):
 
 def parse(arguments):
     parser = argparse.ArgumentParser(prog="tests/wan-bars", description=__doc__.splitlines()[0])
-    names = ["bulk", "loss", "misses", "sizes"]
+    names = ["bulk", "loss", "misses", "lossy-misses", "sizes"]
     parser.add_argument("--only", action="append", choices=names, help="measure this (may be given again)")
     parser.add_argument("--size", type=int, default=256, help="MiB of noise to copy (default %(default)s)")
     parser.add_argument("--lossy-size", type=int, default=1024, help="the same at 1 %% loss (default %(default)s)")
@@ -239,6 +245,7 @@ def main(arguments=None):
             "bulk": lambda: bars.bulk(options.size * MIB),
             "loss": lambda: bars.loss(options.lossy_size * MIB),
             "misses": lambda: bars.misses(options.size * MIB),
+            "lossy-misses": lambda: bars.misses(options.size * MIB, loss_percent=1),
             "sizes": bars.sizes,
         }
         # In this order whatever was asked for: a copy goes by the shortest round trip of the last half minute, so the

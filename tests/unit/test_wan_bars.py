@@ -21,5 +21,5 @@ def test_a_percentile_is_one_of_the_values(share, expected):
 
 
 def test_all_is_measured_unless_chosen():
-    assert parse([]).only == ["bulk", "loss", "misses", "sizes"]
+    assert parse([]).only == ["bulk", "loss", "misses", "lossy-misses", "sizes"]
     assert parse(["--only", "loss"]).only == ["loss"]

@@ -50,6 +50,12 @@ final class NbdLimits {
 
   static final int RESUME_UNSENT_BYTES = 4 << 20;
 
+  /**
+   * Bytes of replies in a socket: several large ones, so that the client has one to take while the
+   * next is read. The kernel's default is less than 256 KiB. It allows net.core.wmem_max at most.
+   */
+  static final int SOCKET_SEND_BYTES = 1 << 20;
+
   /** Extents in one BLOCK_STATUS reply: 64 KiB of reply; a client asks again for the rest. */
   static final int MAX_EXTENTS = 8192;
 

@@ -109,6 +109,7 @@ public final class NbdServer {
             .handler(gate)
             .childOption(ChannelOption.ALLOCATOR, PooledByteBufAllocator.DEFAULT)
             .childOption(ChannelOption.WRITE_BUFFER_WATER_MARK, UNSENT_BYTES)
+            .childOption(ChannelOption.SO_SNDBUF, NbdLimits.SOCKET_SEND_BYTES)
             .childHandler(
                 new ChannelInitializer<EpollDomainSocketChannel>() {
                   @Override

@@ -252,8 +252,8 @@ public final class BulkLane {
 
   private void lookAtReserve(long now) {
     RoundTrip measured = roundTrip.get();
-    boolean full = outstanding > AT_HEIGHT * product();
-    boolean atHeight = full && !rate.isGrowing() && !draining(now) && !missing(now);
+    boolean enough = outstanding > AT_HEIGHT * product();
+    boolean atHeight = enough && !rate.isGrowing() && !draining(now) && !missing(now);
     reserve.look(now, atHeight, rttFloor.nanos(now, measured.least()), measured.present());
   }
 
