@@ -81,8 +81,8 @@ ROWS = [
 
 REFERENCE = "vmferry"
 FETCHING = "vmferry FETCHING"
-# In the relay of FETCHING, which is compared with it: two JVMs with the same code differed by up to a sixth at depth 32.
-SERVING = "vmferry SERVING"
+# SERVING in the relay of FETCHING: two JVMs with the same code differed by up to a sixth at depth 32.
+SAME_RELAY = "vmferry, same relay"
 STANDBY = "vmferry STANDBY"
 # SERVING and moved here once; of the first of the two, the other node keeps a replica. They are compared with each other:
 # in the page cache a file that was fetched lies in smaller pieces than one that was written in large ones, and small
@@ -91,8 +91,22 @@ STALE_MAP = "vmferry, stale map"
 NO_STALE_MAP = "vmferry, moved"
 NBDKIT = "nbdkit"
 QEMU = "qemu-nbd"
-FETCHING_BAR = 0.95  # of SERVING in the same relay
-STALE_MAP_BAR = 0.99  # of the same without a replica elsewhere
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Two of vmferry's that differ in one thing. BAR: what the first must at least be, as a multiple of the second's rate."""
+
+    server: str
+    other: str
+    bar: float
+    writes_only: bool = False
+
+    def __str__(self):
+        return f"{self.server} × {self.other}"
+
+
+PAIRS = [Pair(FETCHING, SAME_RELAY, 0.95), Pair(STALE_MAP, NO_STALE_MAP, 0.99, writes_only=True)]
 
 
 @dataclass
@@ -185,7 +199,7 @@ class Bench:
         self._stack.callback(shutil.rmtree, folder, ignore_errors=True)
         authority = Authority(folder / "authority")
         wanted = self.options.servers
-        modes = not {FETCHING, SERVING, STANDBY, STALE_MAP, NO_STALE_MAP}.isdisjoint(wanted)
+        modes = not {FETCHING, SAME_RELAY, STANDBY, STALE_MAP, NO_STALE_MAP}.isdisjoint(wanted)
         ports = {"one": PEER_PORT, "two": PEER_PORT + 1}
         relays = {}
         for name in ("one", "two") if modes else ("one",):
@@ -221,7 +235,7 @@ class Bench:
         self._states = two
         return [
             Server(FETCHING, two.uri("fetching"), two.pid),
-            Server(SERVING, two.uri("serving"), two.pid),
+            Server(SAME_RELAY, two.uri("serving"), two.pid),
             Server(STANDBY, two.uri("standby"), two.pid, read_only=True),
             Server(STALE_MAP, one.uri("kept"), one.pid),
             Server(NO_STALE_MAP, one.uri("moved"), one.pid),
@@ -326,16 +340,13 @@ class Bench:
 
     def report(self):
         names = [server.name for server in self.servers]
-        head = ["load"] + [f"{name}" for name in names]
-        if REFERENCE in names:
-            head += [f"× {name}" for name in names if name != REFERENCE] + ["bar"]
-        table = [head]
+        plain = [name for name in (NBDKIT, QEMU) if {REFERENCE, name} <= set(names)]
+        pairs = [pair for pair in PAIRS if {pair.server, pair.other} <= set(names)]
+        table = [["load", *names, *(f"× {name}" for name in plain), *map(str, pairs), "bar"]]
         for row in self.rows:
-            line = [row.name] + [self._median(row, name) for name in names]
-            if REFERENCE in names:
-                ratios = [self.ratio(row, REFERENCE, name) for name in names if name != REFERENCE]
-                line += ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios] + [self._verdict(row)]
-            table.append(line)
+            ratios = [self.ratio(row, REFERENCE, name) for name in plain] + [self._pair(row, pair) for pair in pairs]
+            shown = ["" if ratio is None else f"{ratio:.2f}" for ratio in ratios]
+            table.append([row.name, *(self._median(row, name) for name in names), *shown, self._verdict(row)])
         cpu = [["CPU seconds per GiB", *names]]
         p99 = [["99 % of requests within, µs", *names]]
         for row in self.rows:
@@ -355,8 +366,8 @@ class Bench:
                 f" load {min(self.load):.1f} to {max(self.load):.1f} (the benchmark itself is up to 2);"
                 f" {self.options.rounds} rounds of {self.options.seconds} s, {self.options.size} MiB in the page cache of"
                 f" {file_system(self.options.folder)}, Unix socket, one connection.",
-                "Rates are medians; `× NAME` is how many times as fast vmferry (SERVING) is as NAME: the median of the"
-                " rounds' ratios.",
+                "Rates are medians; `× NAME` is how many times as fast vmferry (SERVING) is as NAME, `A × B` how many times as"
+                " fast A is as B: the median of the rounds' ratios.",
                 "",
                 *markdown(table),
                 "",
@@ -376,9 +387,11 @@ class Bench:
             lines += [*markdown([[f"CPU time of vmferry: {row.name}", "share"], *table]), ""]
         return lines
 
+    def _pair(self, row, pair):
+        return None if pair.writes_only and not row.writes else self.ratio(row, pair.server, pair.other)
+
     def _verdict(self, row):
-        """The bars of this row: against nbdkit as the row says, ahead of qemu-nbd always, FETCHING like SERVING, and a stale
-        map for nothing."""
+        """The bars of this row: against nbdkit as the row says, ahead of qemu-nbd always, and those of the pairs."""
         missed = []
         against = self.ratio(row, REFERENCE, NBDKIT)
         if row.bar and against is not None and against < row.bar:
@@ -386,12 +399,10 @@ class Bench:
         ahead = self.ratio(row, REFERENCE, QEMU)
         if ahead is not None and ahead <= 1:
             missed.append("ahead of qemu-nbd")
-        fetching = self.ratio(row, FETCHING, SERVING)
-        if fetching is not None and fetching < FETCHING_BAR:
-            missed.append(f"{FETCHING} {FETCHING_BAR} × {SERVING}")
-        stale_map = self.ratio(row, STALE_MAP, NO_STALE_MAP)
-        if row.writes and stale_map is not None and stale_map < STALE_MAP_BAR:
-            missed.append(f"with a stale map {STALE_MAP_BAR} × without")
+        for pair in PAIRS:
+            ratio = self._pair(row, pair)
+            if ratio is not None and ratio < pair.bar:
+                missed.append(f"{pair.bar} in {pair}")
         return "MISSED: " + ", ".join(missed) if missed else "met"
 
     def _median(self, row, name):
@@ -409,7 +420,7 @@ def file_system(folder):
 
 
 def parse(arguments):
-    everyone = [REFERENCE, FETCHING, SERVING, STANDBY, STALE_MAP, NO_STALE_MAP, NBDKIT, QEMU]
+    everyone = [REFERENCE, FETCHING, SAME_RELAY, STANDBY, STALE_MAP, NO_STALE_MAP, NBDKIT, QEMU]
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default %(default)s)")
     parser.add_argument("--warm-up", type=int, default=1, help="rounds before that don't (default %(default)s)")
