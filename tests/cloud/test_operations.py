@@ -103,7 +103,6 @@ def test_deleted_while_its_blocks_are_fetched(cloud):
     for host in (cloud.a, cloud.b):
         for volume in server.disks:
             cloud.await_gone(host, volume_name(volume))
-            assert not (host.root / "var/lib/vmferry/volumes" / volume_name(volume)).exists()
 
 
 def test_volume_from_image_holds_its_content_and_so_does_its_clone(cloud):

@@ -87,7 +87,14 @@ class Cluster:
         return wait_for(there, STATE_TIMEOUT, f"volume {name} on {host.name} is {state}")
 
     def await_gone(self, host, name):
-        wait_for(lambda: self.volume(host, name) is None, RETIRE_TIMEOUT, f"volume {name} on {host.name} is gone")
+        """Waits until a node neither lists a volume nor has a file of it: it leaves the list when its deletion
+        begins, and its files follow."""
+        files = host.root / "var/lib/vmferry/volumes" / name
+
+        def gone():
+            return self.volume(host, name) is None and not files.exists()
+
+        wait_for(gone, RETIRE_TIMEOUT, f"volume {name} on {host.name} is gone, with its files")
 
     def await_not_owner(self, host, name):
         """Waits until a node has given a volume up: it is gone there, or a standby that waits to be dropped."""
@@ -156,7 +163,6 @@ class Cluster:
         assert vm.state(host) is None
         for volume in vm.volumes:
             self.await_gone(host, volume)
-            assert not (host.root / "var/lib/vmferry/volumes" / volume).exists()
 
     # ---- between tests ----
 
