@@ -354,19 +354,14 @@ public final class RelayProcess implements AutoCloseable {
   }
 
   private static NettyPeerLink link(PeerSetup setup, String node, HostPort address, Config config) {
-    return new NettyPeerLink(
-        setup,
-        node,
-        InetSocketAddress.createUnresolved(address.host(), address.port()),
-        config.copy().connections());
+    return new NettyPeerLink(setup, node, address, config.copy().connections());
   }
 
   private void listen(HostPort address) throws IOException {
     try {
       peerServer.listen(new InetSocketAddress(address.host(), address.port())).join();
     } catch (CompletionException e) {
-      throw new IOException(
-          "can't listen for peers on " + address + ": " + e.getCause().getMessage(), e.getCause());
+      throw new IOException(e.getCause().getMessage(), e.getCause());
     }
   }
 

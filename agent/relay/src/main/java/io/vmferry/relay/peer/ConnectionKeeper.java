@@ -8,6 +8,7 @@ import io.netty.channel.ChannelOption;
 import io.netty.channel.EventLoop;
 import io.netty.channel.epoll.EpollSocketChannel;
 import io.netty.util.concurrent.Future;
+import io.vmferry.config.HostPort;
 import io.vmferry.relay.peer.wire.Role;
 import java.net.InetAddress;
 import java.net.InetSocketAddress;
@@ -46,7 +47,7 @@ final class ConnectionKeeper {
 
   private final PeerSetup setup;
   private final String node;
-  private final InetSocketAddress address;
+  private final HostPort address;
   private final Role role;
   private final Runnable whenUp;
   private final EventLoop loop;
@@ -73,8 +74,7 @@ final class ConnectionKeeper {
   /**
    * @param whenUp runs on the event loop each time the connection is established
    */
-  ConnectionKeeper(
-      PeerSetup setup, String node, InetSocketAddress address, Role role, Runnable whenUp) {
+  ConnectionKeeper(PeerSetup setup, String node, HostPort address, Role role, Runnable whenUp) {
     this.setup = setup;
     this.node = node;
     this.address = address;
@@ -191,10 +191,6 @@ final class ConnectionKeeper {
 
   private void connect() {
     state = State.CONNECTING;
-    if (!address.isUnresolved()) {
-      connectTo(address);
-      return;
-    }
     try {
       setup.resolver().execute(this::resolve);
     } catch (RejectedExecutionException e) {
@@ -208,14 +204,14 @@ final class ConnectionKeeper {
    */
   private void resolve() {
     try {
-      InetAddress[] found = InetAddress.getAllByName(address.getHostString());
+      InetAddress[] found = InetAddress.getAllByName(address.host());
       onLoop(
           () -> {
             InetAddress next = found[Math.floorMod(attempts++, found.length)];
-            connectTo(new InetSocketAddress(next, address.getPort()));
+            connectTo(new InetSocketAddress(next, address.port()));
           });
     } catch (UnknownHostException e) {
-      onLoop(() -> failed("host name " + address.getHostString() + " can't be resolved"));
+      onLoop(() -> failed("host name " + address.host() + " can't be resolved"));
     }
   }
 

@@ -5,6 +5,7 @@ import io.netty.handler.codec.DecoderException;
 import io.netty.handler.ssl.NotSslRecordException;
 import java.io.IOException;
 import java.nio.channels.ClosedChannelException;
+import java.nio.channels.UnresolvedAddressException;
 import java.security.cert.CertPathBuilderException;
 import java.security.cert.CertPathValidatorException;
 import java.security.cert.CertificateException;
@@ -56,6 +57,9 @@ final class Failures {
     }
     if (cause instanceof CertificateException && cause.getCause() == null) {
       return "its certificate is refused: " + cause.getMessage();
+    }
+    if (cause instanceof UnresolvedAddressException) {
+      return "the host name can't be resolved";
     }
     if (cause instanceof ClosedChannelException) {
       return "the peer closed the connection";

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.relay.peer;
 
+import io.vmferry.config.HostPort;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Role;
-import java.net.InetSocketAddress;
 import java.util.Comparator;
 import java.util.List;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -31,7 +31,7 @@ public final class NettyPeerLink implements PeerLink, AutoCloseable {
   private record Listener(Executor executor, Runnable action) {}
 
   private final String node;
-  private final InetSocketAddress address;
+  private final HostPort address;
   private final ConnectionKeeper control;
   private final ConnectionKeeper demand;
   private final List<ConnectionKeeper> bulk;
@@ -41,11 +41,10 @@ public final class NettyPeerLink implements PeerLink, AutoCloseable {
    * Connects nothing yet.
    *
    * @param node name of the peer; its certificate must be for it
-   * @param address where it listens; an unresolved one is looked up at each attempt to connect
+   * @param address where it listens; a name is looked up at each attempt to connect
    * @param bulkConnections 1 to {@link #MAX_BULK_CONNECTIONS}
    */
-  public NettyPeerLink(
-      PeerSetup setup, String node, InetSocketAddress address, int bulkConnections) {
+  public NettyPeerLink(PeerSetup setup, String node, HostPort address, int bulkConnections) {
     if (bulkConnections < 1 || bulkConnections > MAX_BULK_CONNECTIONS) {
       throw new IllegalArgumentException(
           bulkConnections + " bulk connections, allowed are 1 to " + MAX_BULK_CONNECTIONS);
@@ -72,7 +71,7 @@ public final class NettyPeerLink implements PeerLink, AutoCloseable {
 
   @Override
   public String address() {
-    return address.getHostString() + ":" + address.getPort();
+    return address.toString();
   }
 
   @Override

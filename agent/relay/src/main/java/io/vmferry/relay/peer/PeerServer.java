@@ -9,6 +9,7 @@ import io.netty.channel.epoll.EpollServerSocketChannel;
 import io.netty.channel.group.ChannelGroup;
 import io.netty.channel.group.DefaultChannelGroup;
 import io.netty.util.AttributeKey;
+import io.netty.util.NetUtil;
 import io.netty.util.concurrent.Future;
 import io.netty.util.concurrent.GlobalEventExecutor;
 import java.io.IOException;
@@ -81,15 +82,15 @@ public final class PeerServer {
           if (done.isSuccess()) {
             channels.add(bound.channel());
             InetSocketAddress real = (InetSocketAddress) bound.channel().localAddress();
-            LOG.info("Listening for peers on {}", real);
+            LOG.info("Listening for peers on {}", NetUtil.toSocketAddressString(real));
             listening.complete(real);
           } else {
             listening.completeExceptionally(
                 new IOException(
                     "can't listen for peers on "
-                        + address
+                        + NetUtil.toSocketAddressString(address)
                         + ": "
-                        + done.cause().getMessage()
+                        + Failures.describe(done.cause())
                         + "; is another relay running, or is the address not of this host?",
                     done.cause()));
           }

@@ -10,6 +10,7 @@ import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
 import io.netty.handler.ssl.SslProvider;
+import io.vmferry.config.HostPort;
 import io.vmferry.relay.peer.wire.Frame;
 import io.vmferry.relay.peer.wire.Role;
 import java.net.InetAddress;
@@ -165,7 +166,7 @@ class NettyPeerLinkTest {
   @Test
   void linkComesBackAndSaysSo() {
     PeerServer first = server();
-    InetSocketAddress address = listen(first, 0);
+    HostPort address = listen(first, 0);
     NettyPeerLink link = startedLink(address);
     await().until(() -> ups.get() == 1);
     first.close().syncUninterruptibly();
@@ -175,7 +176,7 @@ class NettyPeerLinkTest {
     await().until(() -> !meanwhile.ends().isEmpty());
     assertThat(meanwhile.ends().get(0)).isInstanceOf(LinkDownException.class);
 
-    listen(server(), address.getPort());
+    listen(server(), address.port());
     await().until(link::up);
     await().until(() -> ups.get() == 2);
     service = (peer, role, request, responder) -> responder.answer(TestFrames.done(), null, true);
@@ -186,12 +187,12 @@ class NettyPeerLinkTest {
 
   @Test
   void aCallFindsThePeerThatWasJustHeardOf() throws Exception {
-    InetSocketAddress address = TestProxy.closedPort();
+    HostPort address = TestProxy.closedPort();
     NettyPeerLink link = link(address);
     link.start();
     await().until(() -> link.problem().contains("Connection refused"));
     service = (peer, role, request, responder) -> responder.answer(TestFrames.done(), null, true);
-    serve(address.getPort());
+    serve(address.port());
     link.peerIsThere();
     RecordedAnswers answers = call(link, Role.CONTROL, TestFrames.locate());
     await().until(() -> !answers.ends().isEmpty());
@@ -248,27 +249,30 @@ class NettyPeerLinkTest {
 
   @Test
   void sameProblemIsLoggedOnce() throws Exception {
-    NettyPeerLink link = link(TestProxy.closedPort());
+    HostPort nobody = TestProxy.closedPort();
+    NettyPeerLink link = link(nobody);
     link.start();
     await().until(() -> log.warnings().size() >= 5);
     // Two more rounds of attempts happen within the second; none adds a line for its connection.
     await().pollDelay(1, TimeUnit.SECONDS).until(() -> !link.up());
-    assertThat(log.warnings()).hasSize(5).allMatch(m -> m.contains("Connection refused"));
+    assertThat(log.warnings())
+        .hasSize(5)
+        .allMatch(m -> m.contains(" at " + nobody + ": "))
+        .allMatch(m -> m.contains("Connection refused"));
     assertThat(link.problem()).contains("Connection refused");
   }
 
   @Test
   void unresolvableNameIsAProblemNotAnError() {
-    NettyPeerLink link = link(InetSocketAddress.createUnresolved("nowhere.invalid", 7820));
+    NettyPeerLink link = link(new HostPort("nowhere.invalid", 7820));
     link.start();
     await().until(() -> "host name nowhere.invalid can't be resolved".equals(link.problem()));
   }
 
   @Test
   void hostNameIsResolved() {
-    InetSocketAddress real = serve(0);
-    NettyPeerLink link =
-        startedLink(InetSocketAddress.createUnresolved("127.0.0.1", real.getPort()));
+    HostPort real = serve(0);
+    NettyPeerLink link = startedLink(new HostPort("localhost", real.port()));
     assertThat(link.up()).isTrue();
   }
 
@@ -289,7 +293,7 @@ class NettyPeerLinkTest {
 
   @Test
   void wrongNodeAtTheAddressIsRefused() {
-    InetSocketAddress address = serve(0);
+    HostPort address = serve(0);
     NettyPeerLink link = new NettyPeerLink(setup("a", tlsA), "c", address, 1);
     opened.add(link);
     link.start();
@@ -380,7 +384,7 @@ class NettyPeerLinkTest {
   /** As when a peer has lost a connection that still stands here. */
   @Test
   void aSecondControlConnectionOfAPeerFencesTheFirst() {
-    InetSocketAddress address = serve(0);
+    HostPort address = serve(0);
     NettyPeerLink first = startedLink(address);
     RecordedAnswers control = call(first, Role.CONTROL, TestFrames.locate());
     RecordedAnswers bulk = callWhenReady(first, Role.BULK);
@@ -469,7 +473,7 @@ class NettyPeerLinkTest {
     PeerTls renewed = pki.issue("CN=a", Duration.ofDays(-1), Duration.ofDays(9)).load();
     assertThat(mine.sameAs(renewed)).isFalse();
     assertThat(mine.sameAs(mine)).isTrue();
-    InetSocketAddress address = serve(0);
+    HostPort address = serve(0);
     NettyPeerLink link = new NettyPeerLink(setup("a", mine), "b", address, 1);
     opened.add(link);
     link.start();
@@ -511,22 +515,24 @@ class NettyPeerLinkTest {
     return server;
   }
 
-  private InetSocketAddress listen(PeerServer server, int port) {
-    return server.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), port)).join();
+  private HostPort listen(PeerServer server, int port) {
+    InetSocketAddress real =
+        server.listen(new InetSocketAddress(InetAddress.getLoopbackAddress(), port)).join();
+    return new HostPort(real.getAddress().getHostAddress(), real.getPort());
   }
 
-  private InetSocketAddress serve(int port) {
+  private HostPort serve(int port) {
     return listen(server(), port);
   }
 
-  private NettyPeerLink link(InetSocketAddress address) {
+  private NettyPeerLink link(HostPort address) {
     NettyPeerLink link = new NettyPeerLink(setup("a", tlsA), "b", address, 3);
     link.onUp(executor, ups::incrementAndGet);
     opened.add(link);
     return link;
   }
 
-  private NettyPeerLink startedLink(InetSocketAddress address) {
+  private NettyPeerLink startedLink(HostPort address) {
     NettyPeerLink link = link(address);
     link.start();
     await().until(link::up);

@@ -200,11 +200,21 @@ class PeerServerRefusalTest {
   }
 
   @Test
+  void unknownNameToListenOnIsNamed() {
+    InetSocketAddress unknown = InetSocketAddress.createUnresolved("nowhere.invalid", 7820);
+    assertThatThrownBy(() -> new PeerServer(setup(), "a"::equals, refuse()).listen(unknown).join())
+        .cause()
+        .isInstanceOf(IOException.class)
+        .hasMessageContaining(
+            "can't listen for peers on nowhere.invalid:7820: the host name can't be resolved");
+  }
+
+  @Test
   void addressInUseIsNamed() {
     assertThatThrownBy(() -> new PeerServer(setup(), "a"::equals, refuse()).listen(address).join())
         .cause()
         .isInstanceOf(IOException.class)
-        .hasMessageContaining("can't listen for peers on " + address)
+        .hasMessageContaining("can't listen for peers on 127.0.0.1:" + address.getPort() + ": ")
         .hasMessageContaining("is another relay running");
   }
 

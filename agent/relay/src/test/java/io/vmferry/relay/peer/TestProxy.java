@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.relay.peer;
 
+import io.vmferry.config.HostPort;
 import java.io.Closeable;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.OutputStream;
 import java.net.InetAddress;
-import java.net.InetSocketAddress;
 import java.net.ServerSocket;
 import java.net.Socket;
 import java.util.List;
@@ -15,25 +15,29 @@ import java.util.concurrent.CopyOnWriteArrayList;
 /** Forwards TCP connections; can swallow all bytes while connections stay open. */
 final class TestProxy implements Closeable {
   private final ServerSocket listener;
-  private final InetSocketAddress target;
+  private final HostPort target;
   private final List<Socket> sockets = new CopyOnWriteArrayList<>();
   private volatile boolean swallow;
 
-  TestProxy(InetSocketAddress target) throws IOException {
+  TestProxy(HostPort target) throws IOException {
     this.target = target;
     listener = new ServerSocket(0, 50, InetAddress.getLoopbackAddress());
     daemon(this::accept);
   }
 
   /** An address on loopback where nobody listens. */
-  static InetSocketAddress closedPort() throws IOException {
+  static HostPort closedPort() throws IOException {
     try (ServerSocket unused = new ServerSocket(0, 1, InetAddress.getLoopbackAddress())) {
-      return new InetSocketAddress(unused.getInetAddress(), unused.getLocalPort());
+      return address(unused);
     }
   }
 
-  InetSocketAddress address() {
-    return new InetSocketAddress(listener.getInetAddress(), listener.getLocalPort());
+  HostPort address() {
+    return address(listener);
+  }
+
+  private static HostPort address(ServerSocket socket) {
+    return new HostPort(socket.getInetAddress().getHostAddress(), socket.getLocalPort());
   }
 
   void swallow(boolean on) {
@@ -57,7 +61,7 @@ final class TestProxy implements Closeable {
     try {
       while (true) {
         Socket in = listener.accept();
-        Socket out = new Socket(target.getAddress(), target.getPort());
+        Socket out = new Socket(target.host(), target.port());
         sockets.add(in);
         sockets.add(out);
         daemon(() -> pump(in, out));
