@@ -24,7 +24,7 @@ from lab.peer_proxy import PeerProxy
 from lab.product import CONFIG, ControlError
 from lab.relays import FROZEN, await_closed, await_complete, await_link, fill_volume, peer, set_rate, take_over
 from lab.sector_history import SECTOR, SectorHistory, image
-from lab.waiting import wait_for
+from lab.waiting import patient, wait_for
 
 SIZE = 2 * MIB
 SECTORS = SIZE // SECTOR
@@ -354,7 +354,7 @@ def await_cut(proxy, handover):
     """The client must be asked to move its request while the proxy waits for the message."""
     if handover.client is not None:
         handover.client.poll(0.05)
-    proxy.await_cut(HIT)
+    proxy.await_cut(patient(HIT))
 
 
 def strike(node, fate):

@@ -9,7 +9,7 @@ import time
 from .lab import DELAY_MS, RATE_MBIT, Lab
 from .product import SOCKETS, ControlError, Product
 from .vm import Vm
-from .waiting import wait_for
+from .waiting import patient, wait_for
 
 MIB = 1 << 20
 
@@ -191,7 +191,7 @@ class Cluster:
 
     def _delete_volumes(self):
         """Whether it was possible: a test that failed may have left volumes that need each other."""
-        deadline = time.monotonic() + CLEAR_TIMEOUT
+        deadline = time.monotonic() + patient(CLEAR_TIMEOUT)
         while time.monotonic() < deadline:
             left = [(node, volume) for node in self.product.nodes for volume in node.relay.get("/v1/status")["volumes"]]
             if not left:

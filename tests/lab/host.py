@@ -14,7 +14,7 @@ from pathlib import Path
 
 from .build import compile_c
 from .paths import LAB
-from .waiting import PATIENCE, wait_for
+from .waiting import patient, wait_for
 
 # Each host has its own version of these, empty at first.
 OWN_FOLDERS = [
@@ -115,7 +115,7 @@ class Service:
             return
         self.signal(signal.SIGTERM)
         try:
-            self._entry.wait(timeout)
+            self._entry.wait(patient(timeout))
         except subprocess.TimeoutExpired:
             self.kill()
             raise TimeoutError(f"{self.name} on {self._host.name} ignored SIGTERM for {timeout} s") from None
@@ -251,7 +251,7 @@ class Host:
     def run(self, command, check=True, timeout=60, stdin_text="", **options):
         """Runs a command inside this host and returns its result with text output."""
         result = subprocess.run(
-            self.enter(command), input=stdin_text, capture_output=True, text=True, timeout=timeout * PATIENCE,
+            self.enter(command), input=stdin_text, capture_output=True, text=True, timeout=patient(timeout),
             env=ENVIRONMENT,
             **options,
         )  # fmt: skip

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import nbd
 
 from .vm import NBD_SOCKET
+from .waiting import patient
 
 MIB = 1 << 20
 BLOCK = 4096
@@ -127,6 +128,7 @@ class NbdClient:
             raise self._gone_or(problem) from problem
 
     def finish(self, command, timeout=ANSWER_TIMEOUT):
+        timeout = patient(timeout)
         deadline = time.monotonic() + timeout
         while not self.finished(command):
             left = deadline - time.monotonic()
@@ -199,6 +201,7 @@ class RandomLoad:
 
     def run(self, until, timeout, at=()):
         """Runs until UNTIL() is true and all of AT, pairs of seconds and what to call then, has happened."""
+        timeout = patient(timeout)
         start = time.monotonic()
         waiting = sorted(at, key=lambda event: event[0])
         next_request = next_look = start
@@ -221,7 +224,7 @@ class RandomLoad:
         self._drain()
 
     def _drain(self):
-        deadline = time.monotonic() + ANSWER_TIMEOUT
+        deadline = time.monotonic() + patient(ANSWER_TIMEOUT)
         while self._in_flight:
             if time.monotonic() > deadline:
                 raise TimeoutError(f"requests without answer: {self._in_flight}")

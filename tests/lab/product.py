@@ -14,7 +14,7 @@ from .host import can_connect
 from .installed import Installed
 from .verify import verify
 from .vm import NBD_SOCKET
-from .waiting import wait_for
+from .waiting import patient, wait_for
 
 COMMAND = "/usr/bin/vmferry"
 CONFIG = "/etc/vmferry/vmferry.yaml"
@@ -83,7 +83,7 @@ class Control:
 
 class _UnixConnection(http.client.HTTPConnection):
     def __init__(self, path):
-        super().__init__("localhost", timeout=CONTROL_TIMEOUT)
+        super().__init__("localhost", timeout=patient(CONTROL_TIMEOUT))
         self._path = path
 
     def connect(self):

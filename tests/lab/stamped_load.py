@@ -7,6 +7,7 @@ import nbd
 
 from .nbd_client import Disconnected, content
 from .sector_history import SECTOR
+from .waiting import patient
 
 KINDS = {"write": 46, "read": 36, "zero": 6, "flush": 12}
 SECTORS = [(1, 25), (8, 45), (64, 28), (256, 2)]  # up to how many, and how often
@@ -37,6 +38,7 @@ class StampedLoad:
 
     def drain(self, timeout):
         """Waits for all answers."""
+        timeout = patient(timeout)
         deadline = time.monotonic() + timeout
         while self._under_way:
             if time.monotonic() > deadline:

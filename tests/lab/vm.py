@@ -13,7 +13,7 @@ from pathlib import Path
 from .guest import image
 from .heartbeat import Heartbeat
 from .host import only_child
-from .waiting import wait_for
+from .waiting import patient, wait_for
 
 NBD_SOCKET = "/run/vmferry/nbd.sock"  # the same on every host
 MEMORY_MIB = 256
@@ -156,7 +156,7 @@ class Migration:
 
     def _wait(self):
         if self._output is None:
-            output, _ = self._process.communicate(timeout=MIGRATION_TIMEOUT)
+            output, _ = self._process.communicate(timeout=patient(MIGRATION_TIMEOUT))
             self._output = output.strip()
         return self._process.returncode, self._output
 

@@ -6,7 +6,7 @@ import subprocess
 from dataclasses import dataclass
 
 from .build import compile_c
-from .waiting import wait_for
+from .waiting import patient, wait_for
 
 DEVICE = "wan0"
 MTU = 9000
@@ -92,7 +92,7 @@ class Wan:
 
     def _ask(self, command):
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as client:
-            client.settimeout(ANSWER_TIMEOUT)
+            client.settimeout(patient(ANSWER_TIMEOUT))
             client.bind("")  # an address of the kernel's choice, for the answer
             client.sendto(command.encode(), self._control)
             return client.recv(4096).decode()
