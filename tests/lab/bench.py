@@ -157,6 +157,14 @@ def fio(uri, options, seconds, size):
     return job
 
 
+def order(servers, number):
+    """Who is measured after whom in a round: another begins in each, and every second round goes backwards, so that
+    none always follows the same one."""
+    turn = number % len(servers)
+    turned = servers[turn:] + servers[:turn]
+    return turned[::-1] if number % 2 else turned
+
+
 def run(row, server, seconds, size):
     cpu = cpu_seconds(server.pid)
     began = time.monotonic()
@@ -282,12 +290,11 @@ class Bench:
         for number in range(self.options.warm_up + self.options.rounds):
             counts = number >= self.options.warm_up
             label = f"round {number - self.options.warm_up + 1}" if counts else "warm-up"
-            # Another server goes first in each round: none always follows the same one.
-            turn = number % len(self.servers)
             for row in rows:
-                for server in self.servers[turn:] + self.servers[:turn]:
+                for server in order(self.servers, number):
                     if server.read_only and row.writes:
                         continue
+                    os.sync()  # or it pays for what the one before has written, to the same file perhaps
                     result = run(row, server, self.options.seconds, self.size)
                     print(f"{label}: {row.name:28} {server.name:18} {row.show(result.value)}", flush=True)
                     if counts:
@@ -422,7 +429,7 @@ def file_system(folder):
 def parse(arguments):
     everyone = [REFERENCE, FETCHING, SAME_RELAY, STANDBY, STALE_MAP, NO_STALE_MAP, NBDKIT, QEMU]
     parser = argparse.ArgumentParser(prog="tests/bench", description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=5, help="rounds that count (default %(default)s)")
+    parser.add_argument("--rounds", type=int, default=6, help="rounds that count, best an even number (default %(default)s)")
     parser.add_argument("--warm-up", type=int, default=1, help="rounds before that don't (default %(default)s)")
     parser.add_argument("--seconds", type=int, default=3, help="of each run (default %(default)s)")
     parser.add_argument("--size", type=int, default=1024, help="MiB of the file (default %(default)s)")

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The verdicts of tests/bench: what is missed is called so, and paired with what it is compared with."""
 
+from itertools import pairwise
+
 import pytest
 
 from lab import bench
@@ -23,6 +25,16 @@ def test_a_ratio_is_the_median_of_the_rounds_ratios():
     measured.results[READ] = {name: [Result(rate, 0, 0) for rate in rates] for name, rates in rounds.items()}
     assert measured.ratio(READ, REFERENCE, NBDKIT) == 1
     assert measured.ratio(READ, REFERENCE, QEMU) is None
+
+
+def test_nobody_always_follows_the_same_one():
+    followed = {name: set() for name in "abcd"}
+    for number in range(6):
+        turns = bench.order(list("abcd"), number)
+        assert sorted(turns) == list("abcd")
+        for before, after in pairwise(turns):
+            followed[after].add(before)
+    assert all(len(names) > 1 for names in followed.values()), followed
 
 
 @pytest.mark.parametrize("row", [READ, WRITE])
