@@ -93,7 +93,7 @@ def test_two_disks_change_owner_in_one_commit(cluster):
         changes = [event for event in events if event["kind"] == "state" and taken in event["detail"]]
         assert {event["subject"] for event in changes} == set(vm.volumes)
         first, second = (datetime.fromisoformat(event["time"][:26]) for event in changes)
-        assert abs((second - first).total_seconds()) < 0.5  # both at one moment, on a busy machine
+        assert abs((second - first).total_seconds()) < 0.05  # a round trip is 20 ms; two commits have disk work too
         assert abs(changes[0]["seq"] - changes[1]["seq"]) == 1  # nothing happened in between
 
 

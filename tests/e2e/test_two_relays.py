@@ -34,7 +34,7 @@ from lab.relays import (
     take_over,
 )
 from lab.vm import NBD_SOCKET
-from lab.waiting import patient, wait_for
+from lab.waiting import wait_for
 
 RATE_MBIT = 100
 DELAY_MS = 10  # one way
@@ -221,7 +221,7 @@ def test_r3_a_cut_wan_holds_reads_of_missing_blocks_and_nothing_else(relays):
         client.trim(4 * MIB + 8 * BLOCK, BLOCK, timeout=2)
         client.flush(timeout=2)
         assert_same(client.read(near, BLOCK, timeout=2), image[near : near + BLOCK], near)
-        assert time.monotonic() - began < patient(2)
+        assert time.monotonic() - began < 2  # whatever the patience: a dead link is noticed after 5
         wait_for(lambda: "link to node hosta" in (relays.b.volume("held-reads")["waitingFor"] or ""), NOTICED, "status")
         assert client.is_held(missing, 0)
         relays.wan.heal()

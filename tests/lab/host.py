@@ -113,9 +113,10 @@ class Service:
         """Ends the process in an orderly way (SIGTERM); kills it if it does not end in time, and says so."""
         if not self.running:
             return
+        timeout = patient(timeout)
         self.signal(signal.SIGTERM)
         try:
-            self._entry.wait(patient(timeout))
+            self._entry.wait(timeout)
         except subprocess.TimeoutExpired:
             self.kill()
             raise TimeoutError(f"{self.name} on {self._host.name} ignored SIGTERM for {timeout} s") from None
