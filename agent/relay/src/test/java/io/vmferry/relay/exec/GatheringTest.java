@@ -71,10 +71,42 @@ final class GatheringTest {
   @Test
   void itChangesItsMindWithTheGuest() {
     run(SECOND, 100_000, 120_000);
-    run(SECOND, 100_000, 70_000);
-    assertThat(share(1, 100_000, 70_000)).isLessThan(0.02);
-    run(SECOND, 100_000, 120_000);
-    assertThat(share(1, 100_000, 120_000)).isGreaterThan(0.98);
+    run(2 * SECOND, 100_000, 70_000);
+    assertThat(share(4, 100_000, 70_000)).isLessThan(0.02);
+    run(2 * SECOND, 100_000, 120_000);
+    assertThat(share(4, 100_000, 120_000)).isGreaterThan(0.98);
+  }
+
+  /** As when code has been compiled, in the first seconds of a process. */
+  @Test
+  void aLoopThatBecomesFasterInATrialDecidesNothing() {
+    for (int calls = 0; !wanted && calls < 10_000; calls++) {
+      run(SECOND / 20_000, 20_000, 14_000);
+    }
+    assertThat(wanted).isTrue();
+    assertThat(share(1, 40_000, 28_000)).isLessThan(0.1);
+  }
+
+  @Test
+  void somethingElseThatTakesTheProcessorDoesNotDecide() {
+    Random random = new Random(1);
+    long began = now;
+    for (int i = 0; i < 1_000_000; i++) {
+      wanted = gathering.wanted(now, requests);
+      long takes = (wanted ? 43_000 : 25_000) + (random.nextInt(4_000) == 0 ? 30_000_000L : 0);
+      requests++;
+      now += takes;
+      gathered += wanted ? takes : 0;
+    }
+    assertThat((double) gathered / (now - began)).isLessThan(0.03);
+  }
+
+  @Test
+  void aPauseInATrialDoesNotDecideForLong() {
+    run(SECOND / 200, 100_000, 120_000);
+    now += 100 * SECOND;
+    run(15 * SECOND, 100_000, 120_000);
+    assertThat(share(4, 100_000, 120_000)).isGreaterThan(0.98);
   }
 
   @Test
