@@ -33,10 +33,20 @@ final class ReceiveBuffers implements RecvByteBufAllocator {
    */
   private static final int AFTER_LARGE_PAYLOAD = 4 << 10;
 
+  /**
+   * Buffers received at once at most of large payloads, each filled to its end: the rest of one,
+   * the header of the next and the beginning of its payload. Other connections wait meanwhile.
+   */
+  private static final int MOST_AT_ONCE = 3;
+
   private final AdaptiveRecvByteBufAllocator ordinary =
       new AdaptiveRecvByteBufAllocator(LEAST, LEAST, MOST);
 
   private RequestDecoder decoder;
+
+  ReceiveBuffers() {
+    ordinary.maxMessagesPerRead(MOST_AT_ONCE);
+  }
 
   /** The buffers of a channel; null if it receives in another way. */
   static ReceiveBuffers of(Channel channel) {
@@ -48,6 +58,10 @@ final class ReceiveBuffers implements RecvByteBufAllocator {
   /** From now on the bytes are requests, cut by {@code decoder}. */
   void use(RequestDecoder newDecoder) {
     decoder = newDecoder;
+  }
+
+  private boolean payloadsAreLarge() {
+    return decoder.payloadBytes() >= LARGE_PAYLOAD;
   }
 
   @Override
@@ -70,16 +84,20 @@ final class ReceiveBuffers implements RecvByteBufAllocator {
         if (payload != null) {
           return payload.retain();
         }
-        if (decoder.payloadBefore() >= LARGE_PAYLOAD) {
+        if (payloadsAreLarge()) {
           return allocator.ioBuffer(AFTER_LARGE_PAYLOAD);
         }
       }
       return handle.allocate(allocator);
     }
 
+    /**
+     * Asked when a buffer is full. Small requests are answered first: their guest waits for that,
+     * while the guest of a large write waits for room in its socket.
+     */
     @Override
     public boolean continueReading(UncheckedBooleanSupplier maybeMore) {
-      return handle.continueReading(maybeMore);
+      return decoder != null && payloadsAreLarge() && handle.continueReading(maybeMore);
     }
   }
 }

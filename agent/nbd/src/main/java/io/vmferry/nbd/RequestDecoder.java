@@ -108,9 +108,9 @@ final class RequestDecoder {
     return payload != null && !payload.isWritable();
   }
 
-  /** Bytes of the payload before the header that comes next; 0 if that isn't known or none. */
-  long payloadBefore() {
-    return state == State.HEADER && request.isWrite() ? request.length : 0;
+  /** Bytes of the wanted payload that is being received or came last; 0 if there is none. */
+  long payloadBytes() {
+    return state != State.SKIP && request.isWrite() ? request.length : 0;
   }
 
   /** Gives the memory back. The decoder is at its end. */

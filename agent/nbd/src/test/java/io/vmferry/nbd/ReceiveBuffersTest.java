@@ -10,6 +10,7 @@ import io.netty.buffer.UnpooledByteBufAllocator;
 import io.netty.channel.EventLoopGroup;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.RecvByteBufAllocator.ExtendedHandle;
+import io.netty.channel.embedded.EmbeddedChannel;
 import io.netty.channel.epoll.EpollIoHandler;
 import java.io.IOException;
 import java.nio.file.Path;
@@ -125,6 +126,44 @@ final class ReceiveBuffersTest {
     assertThat(decoder.roomForPayload(1)).isNull();
     assertThat(decoder.isPayload(received)).isFalse();
     received.release();
+  }
+
+  /** Whether the socket is read once more at once, after a buffer was filled to its end. */
+  private boolean readsOn() {
+    handle.reset(new EmbeddedChannel().config());
+    handle.incMessagesRead(1);
+    handle.attemptedBytesRead(1000);
+    handle.lastBytesRead(1000);
+    return handle.continueReading(() -> true);
+  }
+
+  @Test
+  void theSocketIsReadOnInALargePayload() {
+    buffers.use(decoder);
+    beginWrite(LARGE, 1000);
+
+    assertThat(readsOn()).isTrue();
+  }
+
+  @Test
+  void theSocketIsReadOnBehindALargePayload() {
+    buffers.use(decoder);
+    beginWrite(LARGE, 0);
+    ByteBuf received = handle.allocate(allocator);
+    received.writeZero(LARGE);
+    received.release();
+    decoder.takePayload().release();
+
+    assertThat(readsOn()).isTrue();
+  }
+
+  @Test
+  void otherwiseOthersHaveTheirTurnFirst() {
+    assertThat(readsOn()).isFalse();
+    buffers.use(decoder);
+    assertThat(readsOn()).isFalse();
+    beginWrite(4096, 1000);
+    assertThat(readsOn()).isFalse();
   }
 
   @Test

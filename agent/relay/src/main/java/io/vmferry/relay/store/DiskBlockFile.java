@@ -20,7 +20,7 @@ import org.slf4j.LoggerFactory;
 /**
  * A replica's data in a sparse raw file. What the page cache can answer is answered on the event
  * loop; whatever would wait for a disk goes to the I/O executor. For reads the kernel says which is
- * which, for writes only some file systems do: {@link InlineWrites} decides for the others.
+ * which; where a write is made is decided by {@link FileWriter}.
  *
  * <p>Nothing is ordered here: of two overlapping operations under way either may win.
  */
@@ -28,7 +28,7 @@ public final class DiskBlockFile implements BlockFile {
 
   private static final Logger logger = LoggerFactory.getLogger(DiskBlockFile.class);
 
-  /** Bytes copied on the event loop at most: more than this would hold it for above 0.2 ms. */
+  /** Bytes read on the event loop at most: more than this would hold it for above 0.2 ms. */
   static final int MAX_INLINE_BYTES = 1 << 20;
 
   /**
@@ -43,14 +43,11 @@ public final class DiskBlockFile implements BlockFile {
   private long size;
   private final Executor eventLoop;
   private final Executor io;
-  private final LongSupplier nanoTime;
-  private final InlineWrites inline = new InlineWrites();
-  private final WriteLane lane;
+  private final FileWriter writer;
 
   private boolean tryReads = true;
-  private boolean tryWrites = true;
 
-  /** Operations on the I/O executor; the descriptor stays open until there are none. */
+  /** Operations that go on after their call; the descriptor stays open until there are none. */
   private int underWay;
 
   /** Those of them that a write would wait for inside the file system: forces and zeroing. */
@@ -84,8 +81,7 @@ public final class DiskBlockFile implements BlockFile {
     this.size = size;
     this.eventLoop = eventLoop;
     this.io = io;
-    this.nanoTime = nanoTime;
-    this.lane = new WriteLane(file, eventLoop, io, nanoTime, this::written);
+    this.writer = new FileWriter(file, eventLoop, io, nanoTime, new Writing());
   }
 
   /**
@@ -247,60 +243,34 @@ public final class DiskBlockFile implements BlockFile {
   }
 
   private void writeFrom(long offset, long address, int length, Done done) {
-    int progress = 0;
-    while (tryWrites && !closed && progress < length && length <= MAX_INLINE_BYTES) {
-      int count;
-      try {
-        count = file.tryWrite(offset + progress, address + progress, length - progress);
-      } catch (ErrnoException e) {
-        finishChange(e, done);
-        return;
-      }
-      tryWrites = count != PosixFile.UNSUPPORTED;
-      if (count <= 0) {
-        break;
-      }
-      progress += count;
-    }
-    if (progress == length && !closed) {
-      done.done(null);
-      return;
-    }
     if (closed) {
       done.done(closedError());
-    } else if (mayWriteHere(offset, length)) {
-      writeHere(offset, address, length, done);
     } else {
+      writer.write(offset, address, length, done);
+    }
+  }
+
+  /** What the writes need from here. */
+  private final class Writing implements FileWriter.Host {
+    @Override
+    public boolean isBusy() {
+      return inTheWay > 0;
+    }
+
+    @Override
+    public void began() {
       underWay++;
-      lane.write(offset + progress, address + progress, length - progress, done);
     }
-  }
 
-  /** Only where the kernel can't be asked; and never behind something that takes its time. */
-  private boolean mayWriteHere(long offset, int length) {
-    return !tryWrites
-        && length <= MAX_INLINE_BYTES
-        && inTheWay == 0
-        && lane.isIdle()
-        && inline.allowed(offset, length, nanoTime.getAsLong());
-  }
-
-  private void writeHere(long offset, long address, int length, Done done) {
-    long began = nanoTime.getAsLong();
-    IOException failure = null;
-    try {
-      file.write(offset, address, length);
-    } catch (ErrnoException e) {
-      failure = e;
+    @Override
+    public void ended(Done done, IOException error) {
+      finish(error, outcome -> finishChange(outcome, done));
     }
-    inline.madeHere(began, nanoTime.getAsLong());
-    finishChange(failure, done);
-  }
 
-  /** The lane has made a write. */
-  private void written(Done done, IOException error, long nanos) {
-    inline.madeElsewhere(nanos, nanoTime.getAsLong());
-    finish(error, outcome -> finishChange(outcome, done));
+    @Override
+    public void made(Done done, IOException error) {
+      finishChange(error, done);
+    }
   }
 
   private void checkRange(long offset, long length) {

@@ -195,4 +195,120 @@ final class DiskBlockFileWritesTest extends DiskBlockFileFixture {
     assertThat(syscalls.count("pwrite")).isEqualTo(4);
     holds(100, random(4096, 1));
   }
+
+  @Test
+  void theLoopReadsItsSocketsBetweenTheTwoPartsOfALargeWrite() {
+    unaskable();
+    ByteBuf bytes = random(FileWriter.LARGE, 1);
+    syscalls.calls.clear();
+
+    file.write(4096, bytes, note("write"));
+    assertThat(answers).isEmpty();
+    assertThat(syscalls.calls).containsExactly("pwrite");
+    assertThat(io).isEmpty();
+    loop.remove().run();
+
+    assertThat(answers).containsExactly("write");
+    assertThat(syscalls.calls).containsExactly("pwrite", "pwrite");
+    bytes.release();
+    holds(4096, random(FileWriter.LARGE, 1));
+  }
+
+  @Test
+  void soItDoesWhereTheKernelCanBeAsked() {
+    ByteBuf bytes = random(FileWriter.LARGE + 1000, 1);
+    file.write(100, bytes, note("write"));
+    assertThat(answers).isEmpty();
+    loop.remove().run();
+
+    assertThat(answers).containsExactly("write");
+    assertThat(syscalls.calls).endsWith("pwritev2", "pwritev2").doesNotContain("pwrite");
+    bytes.release();
+    holds(100, random(FileWriter.LARGE + 1000, 1));
+  }
+
+  @Test
+  void aSmallerWriteIsMadeAtOnce() {
+    unaskable();
+    ByteBuf bytes = random(FileWriter.LARGE - 4096, 1);
+    file.write(0, bytes, note("write"));
+
+    assertThat(answers).containsExactly("write");
+    bytes.release();
+  }
+
+  @Test
+  void theRestIsMadeElsewhereIfTheFileIsForcedMeanwhile() {
+    unaskable();
+    ByteBuf bytes = random(FileWriter.LARGE, 1);
+    file.write(0, bytes, note("write"));
+    file.force(note("force"));
+    loop.remove().run();
+
+    assertThat(io).hasSize(2);
+    settle();
+    assertThat(answers).containsExactlyInAnyOrder("force", "write");
+    bytes.release();
+    holds(0, random(FileWriter.LARGE, 1));
+  }
+
+  @Test
+  void theRestIsMadeElsewhereIfTheFirstPartWasSlow() {
+    unaskable();
+    syscalls.inWrite = () -> now += InlineWrites.SLOW;
+    ByteBuf bytes = random(FileWriter.LARGE, 1);
+    file.write(0, bytes, note("write"));
+    loop.remove().run();
+
+    assertThat(io).hasSize(1);
+    settle();
+    assertThat(answers).containsExactly("write");
+    bytes.release();
+    holds(0, random(FileWriter.LARGE, 1));
+  }
+
+  @Test
+  void theRestIsNotWrittenIfTheFirstPartFails() {
+    unaskable();
+    syscalls.script("pwrite", -Errno.EIO);
+    syscalls.calls.clear();
+    ByteBuf bytes = random(FileWriter.LARGE, 1);
+    file.write(0, bytes, note("write"));
+
+    assertThat(loop).isEmpty();
+    assertThat(io).isEmpty();
+    assertThat(answers).hasSize(1);
+    assertThat(answers.get(0)).startsWith("write: ").contains("EIO");
+    assertThat(syscalls.calls).containsExactly("pwrite");
+    bytes.release();
+  }
+
+  @Test
+  void aFailureOfTheRestIsThatOfTheWriteAndPoisons() {
+    unaskable();
+    syscalls.script("pwrite", FileWriter.LARGE / 2, -Errno.EIO);
+    ByteBuf bytes = random(FileWriter.LARGE, 1);
+    file.write(0, bytes, note("write"));
+    loop.remove().run();
+    file.force(note("force"));
+
+    assertThat(answers).hasSize(2);
+    assertThat(answers.get(0)).startsWith("write: ").contains("EIO");
+    assertThat(answers.get(1)).startsWith("force: ").contains("poisoned");
+    bytes.release();
+  }
+
+  @Test
+  void aFileThatIsClosedBetweenThePartsGetsTheRest() {
+    unaskable();
+    syscalls.calls.clear();
+    ByteBuf bytes = random(FileWriter.LARGE, 1);
+    file.write(0, bytes, note("write"));
+    file.close();
+    settle();
+
+    assertThat(answers).containsExactly("write");
+    assertThat(syscalls.calls).containsExactly("pwrite", "pwrite", "close");
+    bytes.release();
+  }
 }
