@@ -41,7 +41,8 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Begins with the first write of the guest here, or when the agent saw it resume. It is asked
  * again until it is granted or nobody here wants it any more; the owner gives the same answer again
- * if the first was lost. A refusal holds the guest's requests; it never fails them. Loop only.
+ * if the first was lost. What was granted is taken over in any case. A refusal holds the guest's
+ * requests; it never fails them. Loop only.
  */
 public final class StandbyHandover {
   private static final Logger log = LoggerFactory.getLogger(StandbyHandover.class);
@@ -63,7 +64,10 @@ public final class StandbyHandover {
   /** Volumes for which an attempt is under way or will be repeated, and since when. */
   private final Map<Volume, Long> underWay = new HashMap<>();
 
-  /** Volumes that were released to this node without its knowing. */
+  /**
+   * Volumes that were released to this node: they are taken over even if nobody here wants them any
+   * more, because otherwise they would have no owner.
+   */
   private final Set<Volume> adopting = new HashSet<>();
 
   /** Volumes whose last attempt found a changed owner; a second time in a row has to wait. */
@@ -177,6 +181,7 @@ public final class StandbyHandover {
             .whenComplete(
                 (granted, error) -> {
                   if (error == null) {
+                    adopting.addAll(group);
                     quiesce(group, owner.node(), granted);
                   } else {
                     refused(group, owner, error);
@@ -190,7 +195,7 @@ public final class StandbyHandover {
     boolean wanted =
         !volume.isOwner()
             && volumes.byName(volume.record().name()) == volume
-            && (adopting.contains(volume)
+            && (isAdopted(volume)
                 || volume.hasParkedRequests()
                 || (domain != null && wantedByDomain(domain)));
     if (!wanted) {
@@ -200,6 +205,10 @@ public final class StandbyHandover {
       finishDomain(domain);
     }
     return wanted;
+  }
+
+  private boolean isAdopted(Volume volume) {
+    return adopting.contains(volume) && volume.record().state() == VolumeState.STANDBY;
   }
 
   /** One volume's write takes the others of the domain along. */

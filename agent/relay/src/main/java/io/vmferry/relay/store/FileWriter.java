@@ -24,7 +24,7 @@ final class FileWriter {
   /** Bytes; what is smaller is made sooner than a guest wakes up. */
   static final int LARGE = 128 << 10;
 
-  /** Bytes; a part ends where a page does, so that none is written twice. */
+  /** Bytes; the parts of a write of whole pages are such writes, too. */
   private static final int PAGE = 4096;
 
   /** What the writer needs from its file. */

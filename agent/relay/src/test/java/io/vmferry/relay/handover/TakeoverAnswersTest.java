@@ -152,6 +152,27 @@ final class TakeoverAnswersTest {
     assertThat(volumes.byUuid(TWO).record().state()).isEqualTo(VolumeState.FETCHING);
   }
 
+  /** As when another guest starts on the volumes: the one that the takeover was for is gone. */
+  @Test
+  void whatWasReleasedIsTakenOverThoughItIsAnothersMeanwhile() {
+    UUID another = new UUID(7, 9);
+    for (UUID uuid : List.of(ONE, TWO)) {
+      Volume volume = volumes.byUuid(uuid);
+      var unused =
+          new StandbyRecords(volumes)
+              .change(volume, () -> volume.record().reattached(new Epoch(1, "a"), another));
+    }
+    answer(maps(map(), map()), good(ONE), good(TWO));
+    assertThat(volumes.byUuid(ONE).record().state()).isEqualTo(VolumeState.STANDBY);
+
+    time.run(Duration.ofMillis(200));
+    answer(maps(map(), map()), good(ONE), good(TWO));
+    for (UUID uuid : List.of(ONE, TWO)) {
+      assertThat(volumes.byUuid(uuid).record().state()).isEqualTo(VolumeState.FETCHING);
+      assertThat(volumes.byUuid(uuid).record().domain()).isEqualTo(another);
+    }
+  }
+
   /** Nobody owns anything here; after a second the same is asked again, and a good answer works. */
   private void nothingCounts(String trouble) {
     for (UUID uuid : List.of(ONE, TWO)) {
