@@ -108,7 +108,7 @@ final class RequestDecoder {
     return payload != null && !payload.isWritable();
   }
 
-  /** Bytes of the wanted payload that is being received or came last; 0 if there is none. */
+  /** Bytes of the payload that is being received or came last; 0 if none, or if it is skipped. */
   long payloadBytes() {
     return state != State.SKIP && request.isWrite() ? request.length : 0;
   }

@@ -51,6 +51,14 @@ final class ReceiveBuffersTest {
     }
   }
 
+  private void receiveLargePayload() {
+    beginWrite(LARGE, 0);
+    ByteBuf received = handle.allocate(allocator);
+    received.writeZero(LARGE);
+    received.release();
+    decoder.takePayload().release();
+  }
+
   @Test
   void theRestOfALargePayloadIsReceivedWhereTheDiskWritesItFrom() {
     buffers.use(decoder);
@@ -100,13 +108,9 @@ final class ReceiveBuffersTest {
   @Test
   void behindALargePayloadOnlyAHeaderIsExpected() {
     buffers.use(decoder);
-    beginWrite(LARGE, 0);
-    ByteBuf received = handle.allocate(allocator);
-    received.writeZero(LARGE);
-    received.release();
-    decoder.takePayload().release();
+    receiveLargePayload();
 
-    received = handle.allocate(allocator);
+    ByteBuf received = handle.allocate(allocator);
 
     assertThat(decoder.isPayload(received)).isFalse();
     assertThat(received.writableBytes()).isLessThanOrEqualTo(4096);
@@ -148,11 +152,7 @@ final class ReceiveBuffersTest {
   @Test
   void theSocketIsReadOnBehindALargePayload() {
     buffers.use(decoder);
-    beginWrite(LARGE, 0);
-    ByteBuf received = handle.allocate(allocator);
-    received.writeZero(LARGE);
-    received.release();
-    decoder.takePayload().release();
+    receiveLargePayload();
 
     assertThat(readsOn()).isTrue();
   }

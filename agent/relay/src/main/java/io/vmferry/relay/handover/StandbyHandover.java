@@ -421,7 +421,9 @@ public final class StandbyHandover {
     switch (refused.code()) {
       case GUEST_UNKNOWN, BUSY -> again(group, RETRY_SOON, refused.getMessage());
       case WRONG_EPOCH, NOT_OWNER -> {
-        // The volume changed hands since it was attached: find its owner again.
+        // The volume changed hands since it was attached: find its owner again. What it granted
+        // before is no longer ours.
+        group.forEach(adopting::remove);
         if (attachedAgain.add(group.get(0))) {
           attachFirst(group);
         } else {

@@ -28,7 +28,7 @@ public final class DiskBlockFile implements BlockFile {
 
   private static final Logger logger = LoggerFactory.getLogger(DiskBlockFile.class);
 
-  /** Bytes read on the event loop at most: more than this would hold it for above 0.2 ms. */
+  /** Bytes copied on the event loop at most: more than this would hold it for above 0.2 ms. */
   static final int MAX_INLINE_BYTES = 1 << 20;
 
   /**

@@ -18,9 +18,6 @@ import java.util.function.LongSupplier;
  */
 final class FileWriter {
 
-  /** Bytes made on the loop at most: more than this would hold it for above 0.2 ms. */
-  static final int MAX_INLINE_BYTES = 1 << 20;
-
   /** Bytes; what is smaller is made sooner than a guest wakes up. */
   static final int LARGE = 128 << 10;
 
@@ -67,7 +64,7 @@ final class FileWriter {
     int made = 0;
     IOException failure = null;
     try {
-      made = length <= MAX_INLINE_BYTES ? writeHere(offset, address, first) : 0;
+      made = length <= DiskBlockFile.MAX_INLINE_BYTES ? writeHere(offset, address, first) : 0;
     } catch (ErrnoException e) {
       failure = e;
     }

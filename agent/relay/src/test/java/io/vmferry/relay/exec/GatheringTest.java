@@ -5,6 +5,7 @@ import static org.assertj.core.api.Assertions.assertThat;
 
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.function.LongSupplier;
 import org.junit.jupiter.api.Test;
 
 final class GatheringTest {
@@ -36,6 +37,19 @@ final class GatheringTest {
     return (double) gathered / (seconds * SECOND);
   }
 
+  /** The share of the time in which it gathered; {@code takes}: nanoseconds of the next request. */
+  private double share(int count, LongSupplier takes) {
+    long began = now;
+    for (int i = 0; i < count; i++) {
+      wanted = gathering.wanted(now, requests);
+      long taken = takes.getAsLong();
+      requests++;
+      now += taken;
+      gathered += wanted ? taken : 0;
+    }
+    return (double) gathered / (now - began);
+  }
+
   @Test
   void itGathersWhereThatBringsMore() {
     run(SECOND, 100_000, 120_000);
@@ -57,15 +71,7 @@ final class GatheringTest {
   @Test
   void requestsThatTakeMoreOrLessTimeByChanceDoNotDecide() {
     Random random = new Random(1);
-    long began = now;
-    for (int i = 0; i < 400_000; i++) {
-      wanted = gathering.wanted(now, requests);
-      long takes = 25_000L + random.nextInt(50_000);
-      requests++;
-      now += takes;
-      gathered += wanted ? takes : 0;
-    }
-    assertThat((double) gathered / (now - began)).isLessThan(0.02);
+    assertThat(share(400_000, () -> 25_000L + random.nextInt(50_000))).isLessThan(0.02);
   }
 
   @Test
@@ -90,15 +96,9 @@ final class GatheringTest {
   @Test
   void somethingElseThatTakesTheProcessorDoesNotDecide() {
     Random random = new Random(1);
-    long began = now;
-    for (int i = 0; i < 1_000_000; i++) {
-      wanted = gathering.wanted(now, requests);
-      long takes = (wanted ? 43_000 : 25_000) + (random.nextInt(4_000) == 0 ? 30_000_000L : 0);
-      requests++;
-      now += takes;
-      gathered += wanted ? takes : 0;
-    }
-    assertThat((double) gathered / (now - began)).isLessThan(0.03);
+    LongSupplier takes =
+        () -> (wanted ? 43_000 : 25_000) + (random.nextInt(4_000) == 0 ? 30_000_000L : 0);
+    assertThat(share(1_000_000, takes)).isLessThan(0.03);
   }
 
   @Test

@@ -17,8 +17,11 @@ import io.vmferry.relay.map.BlockGrid;
 import io.vmferry.relay.map.HeapBlockMap;
 import io.vmferry.relay.map.StaleMapCodec;
 import io.vmferry.relay.peer.WireIds;
+import io.vmferry.relay.peer.wire.Attached;
 import io.vmferry.relay.peer.wire.Frame;
+import io.vmferry.relay.peer.wire.Located;
 import io.vmferry.relay.peer.wire.Refused;
+import io.vmferry.relay.peer.wire.Replica;
 import io.vmferry.relay.peer.wire.TakenOver;
 import io.vmferry.relay.sim.SimStorage;
 import io.vmferry.relay.sim.VirtualTime;
@@ -34,6 +37,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Optional;
 import java.util.UUID;
+import java.util.stream.Stream;
 import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 
@@ -152,10 +156,7 @@ final class TakeoverAnswersTest {
     assertThat(volumes.byUuid(TWO).record().state()).isEqualTo(VolumeState.FETCHING);
   }
 
-  /** As when another guest starts on the volumes: the one that the takeover was for is gone. */
-  @Test
-  void whatWasReleasedIsTakenOverThoughItIsAnothersMeanwhile() {
-    UUID another = new UUID(7, 9);
+  private void grantedWhileTheyBecome(UUID another) {
     for (UUID uuid : List.of(ONE, TWO)) {
       Volume volume = volumes.byUuid(uuid);
       var unused =
@@ -164,13 +165,60 @@ final class TakeoverAnswersTest {
     }
     answer(maps(map(), map()), good(ONE), good(TWO));
     assertThat(volumes.byUuid(ONE).record().state()).isEqualTo(VolumeState.STANDBY);
-
     time.run(Duration.ofMillis(200));
+  }
+
+  /** As when another guest starts on the volumes: the one that the takeover was for is gone. */
+  @Test
+  void whatWasReleasedIsTakenOverThoughItIsAnothersMeanwhile() {
+    UUID another = new UUID(7, 9);
+    grantedWhileTheyBecome(another);
+
     answer(maps(map(), map()), good(ONE), good(TWO));
     for (UUID uuid : List.of(ONE, TWO)) {
       assertThat(volumes.byUuid(uuid).record().state()).isEqualTo(VolumeState.FETCHING);
       assertThat(volumes.byUuid(uuid).record().domain()).isEqualTo(another);
     }
+  }
+
+  /** As when it was promoted elsewhere, and has come back to the node that had released it. */
+  @Test
+  void aGrantThatCountsNoLongerIsNoReasonToAskTheNextOwner() {
+    grantedWhileTheyBecome(new UUID(7, 9));
+    FakeLink.Call question = question();
+    question.refuse(Refused.Code.NOT_OWNER);
+    question.end();
+    run();
+    answerNext(Frame.newBuilder().setLocated(Located.newBuilder().addAllReplicas(owned())));
+    for (Replica each : owned()) {
+      answerNext(Frame.newBuilder().setAttached(Attached.newBuilder().setReplica(each)));
+    }
+
+    time.run(Duration.ofSeconds(3));
+    assertThat(volumes.byUuid(ONE).record().epoch()).isEqualTo(new Epoch(4, "a"));
+    assertThat(owner.calls()).noneMatch(call -> call.request().hasTakeover());
+  }
+
+  private void answerNext(Frame.Builder frame) {
+    assertThat(owner.calls()).hasSize(1);
+    FakeLink.Call next = owner.calls().get(0);
+    next.frame(frame);
+    next.end();
+    run();
+  }
+
+  private static List<Replica> owned() {
+    return Stream.of(ONE, TWO)
+        .map(
+            uuid ->
+                Replica.newBuilder()
+                    .setName(name(uuid))
+                    .setUuid(WireIds.bytes(uuid))
+                    .setSize((long) BLOCKS * BlockGrid.BLOCK)
+                    .setEpoch(WireIds.epoch(new Epoch(4, "a")))
+                    .setState("SERVING")
+                    .build())
+        .toList();
   }
 
   /** Nobody owns anything here; after a second the same is asked again, and a good answer works. */
