@@ -13,6 +13,7 @@ from lab.slow_disk import SlowDisk
 
 MIB = 1 << 20
 BLOCK = 4096
+LARGE = 256 << 10  # bytes; such a read is sent from the file if it is in the page cache
 
 PORT = 7829  # of this relay, to which no peer ever connects
 
@@ -128,13 +129,14 @@ def all_at_once(relay, begin):
     return first[0]
 
 
-def test_reads_that_miss_do_not_delay_reads_that_hit(relay):
+@pytest.mark.parametrize("length", [BLOCK, LARGE])
+def test_reads_that_miss_do_not_delay_reads_that_hit(relay, length):
     fill(relay)
     relay.disk.forget(relay.data_file("disk"), QUICK, VOLUME - QUICK)
     quickest = []
 
     def miss():
-        buffers = [nbd.Buffer(BLOCK) for _ in range(AT_ONCE)]
+        buffers = [nbd.Buffer(length) for _ in range(AT_ONCE)]
         quickest.append(all_at_once(relay, lambda client, number: client.aio_pread(buffers[number], slow_offset(number))))
         for number, buffer in enumerate(buffers):
             assert buffer.to_bytearray()[0] == slow_offset(number) // MIB + 1

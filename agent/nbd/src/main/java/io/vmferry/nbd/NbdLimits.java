@@ -56,6 +56,12 @@ final class NbdLimits {
    */
   static final int SOCKET_SEND_BYTES = 1 << 20;
 
+  /**
+   * Bytes of a read that may be sent straight from a file: below it two calls of the kernel more
+   * cost as much as the copy.
+   */
+  static final int MIN_FILE_REPLY_BYTES = 64 << 10;
+
   /** Extents in one BLOCK_STATUS reply: 64 KiB of reply; a client asks again for the rest. */
   static final int MAX_EXTENTS = 8192;
 

@@ -2,6 +2,7 @@
 package io.vmferry.nbd;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.FileRegion;
 
 /**
  * One connection in the transmission phase; the executing side of every request.
@@ -82,6 +83,21 @@ public interface NbdSession {
      * a read from the page cache is copied once. Owned by the connection; don't release it.
      */
     ByteBuf buffer();
+
+    /**
+     * Descriptor of the client's socket, if data may be sent there straight from a file now; -1 if
+     * it has to be in the buffer: the read is small, or the client hasn't taken what came before.
+     */
+    int socket();
+
+    /**
+     * Success with data that is not in the buffer, of which nothing was written. Allowed after
+     * {@link #socket} only, with nothing in between.
+     *
+     * @param data exactly {@code length} bytes; sent inside the call as far as the socket has room,
+     *     and released
+     */
+    void success(FileRegion data);
   }
 
   /** The answer to a block status request. */

@@ -2,13 +2,14 @@
 package io.vmferry.nbd;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.FileRegion;
 
 /**
  * The one answer to one request, from the moment the request is handed to the session until it is
  * answered. Guards the contract: on the event loop, once.
  */
 class OpenReply implements NbdSession.Reply {
-  private final TransmissionHandler connection;
+  final TransmissionHandler connection;
   private boolean open;
   private int command;
   private boolean fastZero;
@@ -82,9 +83,12 @@ class OpenReply implements NbdSession.Reply {
     return misleading ? NbdError.EIO : error;
   }
 
-  /** The answer to a read: one buffer, header in front. */
+  /** The answer to a read: one buffer, header in front, or a header and a range of a file. */
   static final class Read extends OpenReply implements NbdSession.ReadReply {
     private ByteBuf buffer;
+
+    /** The data; null if it is in the buffer. */
+    private FileRegion region;
 
     Read(TransmissionHandler connection) {
       super(connection);
@@ -102,24 +106,47 @@ class OpenReply implements NbdSession.Reply {
     }
 
     @Override
+    public int socket() {
+      requireOpen();
+      return buffer.writableBytes() < NbdLimits.MIN_FILE_REPLY_BYTES ? -1 : connection.socket();
+    }
+
+    @Override
+    public void success(FileRegion data) {
+      requireOpen();
+      region = data;
+      success();
+    }
+
+    @Override
     void requireComplete() {
-      if (buffer.isWritable()) {
-        throw new IllegalStateException(
-            "READ succeeded with %d bytes missing".formatted(buffer.writableBytes()));
+      long missing = buffer.writableBytes() - (region == null ? 0 : region.count());
+      if (missing != 0) {
+        throw new IllegalStateException("READ succeeded with %d bytes missing".formatted(missing));
       }
     }
 
     @Override
     void writeTo(ReplyWriter replies) {
       ByteBuf filled = buffer;
+      FileRegion data = region;
       buffer = null;
-      replies.data(filled);
+      region = null;
+      if (data == null) {
+        replies.data(filled);
+      } else {
+        replies.data(filled, data);
+      }
     }
 
     @Override
     void discard() {
       buffer.release();
       buffer = null;
+      if (region != null) {
+        region.release();
+        region = null;
+      }
     }
   }
 

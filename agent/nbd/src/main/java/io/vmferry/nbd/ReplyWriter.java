@@ -14,6 +14,9 @@ import static io.vmferry.nbd.NbdProtocol.STRUCTURED_REPLY_MAGIC;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.channel.ChannelHandlerContext;
+import io.netty.channel.ChannelOutboundBuffer;
+import io.netty.channel.FileRegion;
+import io.netty.channel.unix.UnixChannel;
 
 /**
  * Encodes the replies of one connection. Replies without data are gathered in one buffer until the
@@ -69,6 +72,34 @@ final class ReplyWriter {
   /** Sends what {@link #dataBuffer} gave; takes over its ownership. */
   void data(ByteBuf filled) {
     send(filled);
+  }
+
+  /**
+   * Descriptor of the socket, if what was written before is sent or can be now; -1 if the client
+   * has to take something first, or there is no such socket.
+   */
+  int socket() {
+    if (!(ctx.channel() instanceof UnixChannel channel)) {
+      return -1;
+    }
+    ChannelOutboundBuffer unsent = ctx.channel().unsafe().outboundBuffer();
+    if (unsent == null) {
+      return -1; // the channel is closed
+    }
+    if (unsent.totalPendingWriteBytes() > 0) {
+      ctx.flush();
+    }
+    return unsent.isEmpty() ? channel.fd().intValue() : -1;
+  }
+
+  /**
+   * Sends the header that {@link #dataBuffer} gave, and the data from its file, as far as the
+   * socket has room; takes over the ownership of both.
+   */
+  void data(ByteBuf header, FileRegion data) {
+    send(header);
+    var unused = ctx.write(data, ctx.voidPromise());
+    ctx.flush();
   }
 
   /** Extents of base:allocation, encoded; takes over their ownership. */

@@ -159,6 +159,11 @@ final class TransmissionHandler extends ChannelInboundHandlerAdapter {
     }
   }
 
+  /** See {@link ReplyWriter#socket}. */
+  int socket() {
+    return closed ? -1 : replies.socket();
+  }
+
   void succeeded(OpenReply reply) {
     if (closed) {
       reply.discard();

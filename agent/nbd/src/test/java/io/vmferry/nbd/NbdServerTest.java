@@ -6,12 +6,16 @@ import static org.assertj.core.api.Assertions.assertThat;
 import static org.assertj.core.api.Assertions.assertThatThrownBy;
 import static org.awaitility.Awaitility.await;
 
+import io.netty.channel.DefaultFileRegion;
 import io.netty.channel.EventLoopGroup;
+import io.netty.channel.FileRegion;
 import io.netty.channel.MultiThreadIoEventLoopGroup;
 import io.netty.channel.epoll.EpollIoHandler;
+import java.io.File;
 import java.io.IOException;
 import java.net.StandardProtocolFamily;
 import java.net.UnixDomainSocketAddress;
+import java.nio.ByteBuffer;
 import java.nio.channels.ServerSocketChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
@@ -35,6 +39,9 @@ import org.junit.jupiter.api.io.TempDir;
 class NbdServerTest {
   private static final Set<PosixFilePermission> MODE = PosixFilePermissions.fromString("rw-rw----");
   private static final Duration GRACE = Duration.ofSeconds(20);
+
+  /** Bytes of a read that may be sent from a file. */
+  private static final int LARGE = NbdLimits.MIN_FILE_REPLY_BYTES;
 
   private final EventLoopGroup group =
       new MultiThreadIoEventLoopGroup(2, EpollIoHandler.newFactory());
@@ -82,6 +89,118 @@ class NbdServerTest {
       client.received.reply().data().position(8).get(read);
       assertThat(read).isEqualTo(data);
     }
+  }
+
+  @Test
+  void aLargeReadIsSentFromItsFile() throws IOException {
+    exportHasFile();
+    try (TestClient client = TestClient.transmitting(socket)) {
+      client.send(new ClientBytes().read(1, 777, LARGE).read(2, 5, 100).read(3, 0, LARGE));
+      assertThat(client.received.reply(1).data().position(8))
+          .isEqualTo(ByteBuffer.wrap(export.data, 777, LARGE));
+      assertThat(client.received.reply(2).data().position(8))
+          .isEqualTo(ByteBuffer.wrap(export.data, 5, 100));
+      assertThat(client.received.reply(3).data().position(8))
+          .isEqualTo(ByteBuffer.wrap(export.data, 0, LARGE));
+      assertThat(export.sentFromFile).hasValue(2);
+    }
+  }
+
+  @Test
+  void whatAClientDoesNotTakeIsNotKeptInFiles() throws IOException {
+    exportHasFile();
+    int times = 100;
+    try (TestClient client = TestClient.transmitting(socket)) {
+      ClientBytes requests = new ClientBytes();
+      for (int i = 0; i < times; i++) {
+        requests.read(i, i * 1000L, LARGE);
+      }
+      client.send(requests);
+      await().until(() -> export.requests().size() >= 10);
+      for (int i = 0; i < times; i++) {
+        assertThat(client.received.reply(i).data().position(8))
+            .isEqualTo(ByteBuffer.wrap(export.data, i * 1000, LARGE));
+      }
+      int socketHolds = 2 * NbdLimits.SOCKET_SEND_BYTES / LARGE; // Linux doubles what it is told
+      assertThat(export.sentFromFile).hasValueBetween(1, socketHolds + 1);
+      assertThat(export.sentFromFile.get() + export.requests().size()).isEqualTo(times);
+    }
+  }
+
+  @Test
+  void aLargeReadBehindOthersThatAreNotTakenIsNotSentFromItsFile() throws IOException {
+    exportHasFile();
+    int small = LARGE - 1;
+    int times = 3 * NbdLimits.SOCKET_SEND_BYTES / small;
+    try (TestClient client = TestClient.transmitting(socket)) {
+      ClientBytes requests = new ClientBytes();
+      for (int i = 0; i < times; i++) {
+        requests.read(i, 0, small);
+      }
+      client.send(requests.read(times, 0, LARGE));
+      await().until(() -> export.requests().size() == times + 1);
+      for (int i = 0; i <= times; i++) {
+        assertThat(client.received.reply(i).error()).isZero();
+      }
+      assertThat(export.sentFromFile).hasValue(0);
+    }
+  }
+
+  @Test
+  void aRangeIsSentInsideTheCall() throws IOException {
+    export.holding = true;
+    try (TestClient client = TestClient.transmitting(socket)) {
+      client.send(new ClientBytes().read(1, 0, LARGE));
+      await().until(() -> !export.held.isEmpty());
+      FileRegion region = new DefaultFileRegion(exportHasFile(), 0, LARGE);
+      export.onItsLoop(
+          () -> {
+            export.lastRead.success(region);
+            assertThat(region.transferred()).isEqualTo(LARGE);
+          });
+      assertThat(client.received.reply().data().position(8))
+          .isEqualTo(ByteBuffer.wrap(export.data, 0, LARGE));
+    }
+  }
+
+  @Test
+  void aFileForAClientThatIsGoneIsGivenBack() throws IOException {
+    export.holding = true;
+    TestClient client = TestClient.transmitting(socket);
+    client.send(new ClientBytes().read(1, 0, LARGE));
+    await().until(() -> !export.held.isEmpty());
+    client.close();
+    await().until(() -> export.calls.contains("closed orderly=false"));
+
+    FileRegion region = new DefaultFileRegion(exportHasFile(), 0, LARGE);
+    export.onItsLoop(() -> export.lastRead.success(region));
+
+    assertThat(region.refCnt()).isZero();
+  }
+
+  @Test
+  void aRangeOfAnotherLengthIsNotASuccess() throws IOException {
+    export.holding = true;
+    try (TestClient client = TestClient.transmitting(socket)) {
+      client.send(new ClientBytes().read(1, 0, LARGE));
+      await().until(() -> !export.held.isEmpty());
+      FileRegion region = new DefaultFileRegion(exportHasFile(), 0, LARGE - 1);
+      export.onItsLoop(
+          () -> {
+            assertThatThrownBy(() -> export.lastRead.success(region))
+                .hasMessage("READ succeeded with 1 bytes missing");
+            export.lastRead.fail(NbdError.EIO, "short");
+          });
+      assertThat(region.refCnt()).isZero();
+      assertThat(client.received.reply().error()).isEqualTo(5);
+    }
+  }
+
+  private File exportHasFile() throws IOException {
+    File file = directory.resolve("content").toFile();
+    Files.write(file.toPath(), export.data);
+    export.file = file;
+    return file;
   }
 
   @Test

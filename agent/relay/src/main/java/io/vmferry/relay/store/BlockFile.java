@@ -2,6 +2,7 @@
 package io.vmferry.relay.store;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.FileRegion;
 import java.io.IOException;
 
 /**
@@ -39,6 +40,15 @@ public interface BlockFile {
 
   /** Appends exactly {@code length} bytes from {@code offset} to {@code target}. */
   void read(long offset, ByteBuf target, int length, Done done);
+
+  /**
+   * The range as something that is sent to a socket without being copied here, if it is in the page
+   * cache and large enough for that. To be sent at once, and released.
+   *
+   * @param socket descriptor of a nonblocking socket, -1 if there is none
+   * @return null if the range has to be {@link #read}
+   */
+  FileRegion cached(long offset, int length, int socket);
 
   /** Writes all readable bytes of {@code source} at {@code offset}; its indexes don't move. */
   void write(long offset, ByteBuf source, Done done);

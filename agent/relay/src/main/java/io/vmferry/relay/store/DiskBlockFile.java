@@ -5,6 +5,7 @@ import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.PooledByteBufAllocator;
+import io.netty.channel.FileRegion;
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.nio.file.Path;
@@ -44,8 +45,11 @@ public final class DiskBlockFile implements BlockFile {
   private final Executor eventLoop;
   private final Executor io;
   private final FileWriter writer;
+  private final CachedRegion.Host sending = new Sending();
+  private ResidentPages resident;
 
   private boolean tryReads = true;
+  private boolean trySends = true;
 
   /** Operations that go on after their call; the descriptor stays open until there are none. */
   private int underWay;
@@ -82,6 +86,7 @@ public final class DiskBlockFile implements BlockFile {
     this.eventLoop = eventLoop;
     this.io = io;
     this.writer = new FileWriter(file, eventLoop, io, nanoTime, new Writing());
+    this.resident = file.residentPages(size);
   }
 
   /**
@@ -159,6 +164,8 @@ public final class DiskBlockFile implements BlockFile {
   @Override
   public void grown(long newSize) {
     size = newSize;
+    resident.unmap();
+    resident = file.residentPages(newSize);
   }
 
   @Override
@@ -223,6 +230,19 @@ public final class DiskBlockFile implements BlockFile {
   }
 
   @Override
+  public FileRegion cached(long offset, int length, int socket) {
+    checkRange(offset, length);
+    if (socket < 0 || closed || !trySends || length > MAX_INLINE_BYTES) {
+      return null;
+    }
+    if (!resident.has(offset, length)) {
+      return null;
+    }
+    underWay++;
+    return new CachedRegion(file, socket, offset, length, sending);
+  }
+
+  @Override
   public void write(long offset, ByteBuf source, Done done) {
     int length = source.readableBytes();
     checkRange(offset, length);
@@ -270,6 +290,20 @@ public final class DiskBlockFile implements BlockFile {
     @Override
     public void made(Done done, IOException error) {
       finishChange(error, done);
+    }
+  }
+
+  /** What sent ranges need from here. */
+  private final class Sending implements CachedRegion.Host {
+    @Override
+    public void unsupported() {
+      trySends = false;
+    }
+
+    @Override
+    public void released() {
+      underWay--;
+      closeIfIdle();
     }
   }
 
@@ -436,6 +470,7 @@ public final class DiskBlockFile implements BlockFile {
     }
     // Whoever is told of the last end may close: the descriptor may be another file's by then.
     released = true;
+    resident.unmap();
     try {
       file.close();
     } catch (ErrnoException e) {

@@ -18,6 +18,9 @@ final class Libc implements Syscalls {
 
   private static final byte[] EMPTY_PATH = {0};
 
+  private static final int PROT_NONE = 0;
+  private static final int MAP_SHARED = 1;
+
   private Libc() {}
 
   /** The functions themselves, apart from the interface because their names are the same. */
@@ -40,6 +43,16 @@ final class Libc implements Syscalls {
     static native long preadv2(int fd, long iovec, int count, long offset, int flags);
 
     static native long pwritev2(int fd, long iovec, int count, long offset, int flags);
+
+    static native long sendfile(int socket, int fd, long position, long length);
+
+    static native long mmap(long address, long length, int access, int flags, int fd, long offset);
+
+    static native int munmap(long address, long length);
+
+    static native int mincore(long address, long length, long pages);
+
+    static native int getpagesize();
 
     static native int fdatasync(int fd);
 
@@ -90,6 +103,31 @@ final class Libc implements Syscalls {
   @Override
   public long pwritev2(int fd, long iovec, long offset, int flags) {
     return result(Functions.pwritev2(fd, iovec, 1, offset, flags));
+  }
+
+  @Override
+  public long sendfile(int socket, int fd, long position, long length) {
+    return result(Functions.sendfile(socket, fd, position, length));
+  }
+
+  @Override
+  public long mapWithoutAccess(int fd, long length) {
+    return result(Functions.mmap(0, length, PROT_NONE, MAP_SHARED, fd, 0));
+  }
+
+  @Override
+  public int munmap(long address, long length) {
+    return result(Functions.munmap(address, length));
+  }
+
+  @Override
+  public int mincore(long address, long length, long pages) {
+    return result(Functions.mincore(address, length, pages));
+  }
+
+  @Override
+  public int pageSize() {
+    return Functions.getpagesize();
   }
 
   @Override

@@ -19,8 +19,8 @@ import java.util.function.LongSupplier;
  * An open file, with the calls that FileChannel hasn't: reads and writes that never wait, holes,
  * error numbers. Interrupted calls are repeated, short ones continued.
  *
- * <p>Thread-safe, except that {@link #tryRead} and {@link #tryWrite} belong to one thread. Nothing
- * may run after {@link #close}: the descriptor may then be another file's.
+ * <p>Thread-safe, except that {@link #tryRead}, {@link #tryWrite} and {@link #trySend} belong to
+ * one thread. Nothing may run after {@link #close}: the descriptor may then be another file's.
  */
 final class PosixFile implements Closeable {
 
@@ -61,6 +61,9 @@ final class PosixFile implements Closeable {
   private final ByteBuffer iovec =
       ByteBuffer.allocateDirect(IOVEC_BYTES).order(ByteOrder.nativeOrder());
   private final long iovecAddress = Pointer.nativeValue(Native.getDirectBufferPointer(iovec));
+  private final ByteBuffer position =
+      ByteBuffer.allocateDirect(Long.BYTES).order(ByteOrder.nativeOrder());
+  private final long positionAddress = Pointer.nativeValue(Native.getDirectBufferPointer(position));
 
   private PosixFile(Syscalls syscalls, Path path, int fd) {
     this.syscalls = syscalls;
@@ -99,6 +102,24 @@ final class PosixFile implements Closeable {
   int tryWrite(long offset, long address, int length) throws ErrnoException {
     iovec.putLong(0, address).putLong(Long.BYTES, length);
     return tried("pwritev2", retry(() -> syscalls.pwritev2(fd, iovecAddress, offset, RWF_NOWAIT)));
+  }
+
+  /**
+   * Sends to a socket what the file has, which should be in the page cache: what isn't is waited
+   * for.
+   *
+   * @param socket descriptor, nonblocking
+   * @return bytes sent, 0 at the end of the file, WOULD_BLOCK if the socket has no room, or
+   *     UNSUPPORTED
+   */
+  int trySend(int socket, long offset, int length) throws ErrnoException {
+    position.putLong(0, offset);
+    return tried("sendfile", retry(() -> syscalls.sendfile(socket, fd, positionAddress, length)));
+  }
+
+  /** Which of its first {@code size} bytes are in the page cache. */
+  ResidentPages residentPages(long size) {
+    return new ResidentPages(syscalls, fd, size);
   }
 
   private int tried(String operation, long result) throws ErrnoException {

@@ -27,6 +27,28 @@ interface Syscalls {
   /** Writes by the struct iovec at address {@code iovec}. */
   long pwritev2(int fd, long iovec, long offset, int flags);
 
+  /**
+   * Sends from a file to a socket.
+   *
+   * @param position address of the offset, 8 bytes; it is moved on
+   */
+  long sendfile(int socket, int fd, long position, long length);
+
+  /** Maps the file from its first byte on, shared, without access; returns the address. */
+  long mapWithoutAccess(int fd, long length);
+
+  int munmap(long address, long length);
+
+  /**
+   * Which pages of a mapping are in memory.
+   *
+   * @param pages address of one byte per page, whose lowest bit is the answer
+   */
+  int mincore(long address, long length, long pages);
+
+  /** Bytes. */
+  int pageSize();
+
   int fdatasync(int fd);
 
   int fsync(int fd);

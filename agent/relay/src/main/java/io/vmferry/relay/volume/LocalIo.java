@@ -2,6 +2,7 @@
 package io.vmferry.relay.volume;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.FileRegion;
 import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.map.BlockGrid;
@@ -96,9 +97,15 @@ final class LocalIo {
     if (fetched != null && !held.isComplete()) {
       fetched.reading(from, to);
     }
+    NbdSession.ReadReply reply = request.readReply();
+    int length = (int) request.length;
+    FileRegion cached = file.cached(request.offset, length, reply.socket());
+    if (cached != null) {
+      request.succeed(cached);
+      return;
+    }
     inFlight.begin();
-    ByteBuf buffer = request.readReply().buffer();
-    file.read(request.offset, buffer, (int) request.length, request.carriedOutBy(this));
+    file.read(request.offset, reply.buffer(), length, request.carriedOutBy(this));
   }
 
   private void write(GuestRequest request) {

@@ -2,6 +2,7 @@
 package io.vmferry.relay.sim;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.FileRegion;
 import io.vmferry.relay.store.BlockFile;
 import io.vmferry.relay.store.MemoryBlockFile;
 import java.util.random.RandomGenerator;
@@ -47,6 +48,11 @@ final class SlowFile implements BlockFile {
   @Override
   public void grown(long newSize) {
     file.grown(newSize);
+  }
+
+  @Override
+  public FileRegion cached(long offset, int length, int socket) {
+    return file.cached(offset, length, socket);
   }
 
   @Override

@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 package io.vmferry.relay.store;
 
+import com.sun.jna.Memory;
 import com.sun.jna.Pointer;
+import java.io.ByteArrayOutputStream;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
@@ -21,6 +23,9 @@ final class FakeSyscalls implements Syscalls {
 
   /** Names of the calls in order. */
   final List<String> calls = new ArrayList<>();
+
+  /** What sendfile has sent. */
+  final ByteArrayOutputStream sent = new ByteArrayOutputStream();
 
   /** What runs inside the next fdatasync; null for nothing. */
   Runnable inForce;
@@ -99,6 +104,44 @@ final class FakeSyscalls implements Syscalls {
     Pointer vector = new Pointer(iovec);
     return limited(
         "pwritev2", vector.getLong(8), count -> REAL.pwrite(fd, vector.getLong(0), count, offset));
+  }
+
+  /** As if the socket were {@link #sent}. */
+  @Override
+  public long sendfile(int socket, int fd, long position, long length) {
+    Pointer offset = new Pointer(position);
+    return limited(
+        "sendfile",
+        length,
+        count -> {
+          try (Memory data = new Memory(Math.max(1, count))) {
+            long moved = REAL.pread(fd, Pointer.nativeValue(data), count, offset.getLong(0));
+            sent.writeBytes(data.getByteArray(0, (int) moved));
+            offset.setLong(0, offset.getLong(0) + moved);
+            return moved;
+          }
+        });
+  }
+
+  @Override
+  public long mapWithoutAccess(int fd, long length) {
+    Long answer = next("mmap");
+    return answer == null ? REAL.mapWithoutAccess(fd, length) : answer;
+  }
+
+  @Override
+  public int munmap(long address, long length) {
+    return scripted("munmap", () -> REAL.munmap(address, length));
+  }
+
+  @Override
+  public int mincore(long address, long length, long pages) {
+    return scripted("mincore", () -> REAL.mincore(address, length, pages));
+  }
+
+  @Override
+  public int pageSize() {
+    return REAL.pageSize();
   }
 
   @Override

@@ -2,6 +2,7 @@
 package io.vmferry.relay.store;
 
 import io.netty.buffer.ByteBuf;
+import io.netty.channel.FileRegion;
 import java.io.IOException;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -223,6 +224,11 @@ public final class MemoryBlockFile implements BlockFile {
   public void grown(long newSize) {
     durable = Arrays.copyOf(durable, (int) newSize);
     cached = Arrays.copyOf(cached, (int) newSize);
+  }
+
+  @Override
+  public FileRegion cached(long offset, int length, int socket) {
+    return null;
   }
 
   @Override

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+package io.vmferry.relay.store;
+
+import com.sun.jna.Native;
+import com.sun.jna.Pointer;
+import java.nio.ByteBuffer;
+
+/**
+ * Which bytes of a file are in the page cache. The kernel is asked about a mapping that nobody may
+ * read from: it takes address space and no memory. Belongs to one thread.
+ *
+ * <p>An answer is true when it is given. Pages that were used a moment ago are the last that the
+ * kernel takes away, so it is still true some microseconds later.
+ */
+final class ResidentPages {
+  private static final byte RESIDENT = 1;
+
+  private final Syscalls syscalls;
+  private final int fd;
+  private final long size;
+  private final int pageSize;
+
+  /** One byte for each page of the largest range that was asked for. */
+  private ByteBuffer pages = ByteBuffer.allocateDirect(0);
+
+  /** Of the mapping; 0 before the first question, negative if there can't be one. */
+  private long address;
+
+  /**
+   * Nothing is mapped yet.
+   *
+   * @param size bytes of the file that count
+   */
+  ResidentPages(Syscalls syscalls, int fd, long size) {
+    this.syscalls = syscalls;
+    this.fd = fd;
+    this.size = size;
+    this.pageSize = syscalls.pageSize();
+  }
+
+  /** Whether all of the range is there; false if the kernel doesn't say. */
+  boolean has(long offset, int length) {
+    if (address == 0) {
+      address = syscalls.mapWithoutAccess(fd, size);
+    }
+    if (address < 0) {
+      return false;
+    }
+    long from = offset / pageSize;
+    int count = (int) ((offset + length + pageSize - 1) / pageSize - from);
+    if (pages.capacity() < count) {
+      pages = ByteBuffer.allocateDirect(count);
+    }
+    long vector = Pointer.nativeValue(Native.getDirectBufferPointer(pages));
+    if (syscalls.mincore(address + from * pageSize, (long) count * pageSize, vector) != 0) {
+      return false;
+    }
+    for (int i = 0; i < count; i++) {
+      if ((pages.get(i) & RESIDENT) == 0) {
+        return false;
+      }
+    }
+    return true;
+  }
+
+  /** Gives the mapping back. */
+  void unmap() {
+    if (address > 0) {
+      syscalls.munmap(address, size);
+      address = 0;
+    }
+  }
+}
