@@ -159,8 +159,8 @@ class Cluster:
             assert (verdict.broken, verdict.digest) == (0, sums[volume])
 
     def assert_nothing_at(self, host, vm):
-        """No domain, no volume, no file of this VM."""
-        assert vm.state(host) is None
+        """No domain, no volume, no file of this VM. libvirt takes a moment to notice that a client is gone."""
+        wait_for(lambda: vm.state(host) is None, RETIRE_TIMEOUT, f"{vm.name} is not known on {host.name}")
         for volume in vm.volumes:
             self.await_gone(host, volume)
 
