@@ -225,6 +225,14 @@ def test_a_volume_is_served_to_qemus_user_and_to_nobody_else(node):
     assert node.run(["cat", "/etc/vmferry/pki/node.key"], user=QEMU_USER, check=False).returncode != 0
 
 
+def test_a_large_read_is_sent_from_the_page_cache(node):
+    """systemd's list of usual system calls lacks the one that asks what is in there; without it the mapping is given
+    back."""
+    node.run(["qemu-io", "-f", "raw", "-c", "write -P 7 0 256k", "-c", "read -P 7 0 256k", EXPORT], user=QEMU_USER)
+    pid = show(node, "vmferry-relay", "MainPID")
+    assert maps(node, pid, f"/var/lib/vmferry/volumes/{VOLUME}/data"), journal(node, "vmferry-relay")
+
+
 def test_doctor_is_content_with_the_node(node):
     """The agent reaches libvirt with the rights its unit gives it."""
     wait_for(

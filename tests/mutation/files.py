@@ -106,6 +106,21 @@ DURABLE_FILES = (
 
 DISK = (
     mutant(
+        "a reply's rest is taken from another place of the file",
+        "store/CachedRegion.java",
+        "file.read(offset + sent, rest",
+        "file.read(offset, rest",
+        "store.CachedRegionTest",
+        "volume.LargeReadTest",
+    ),
+    mutant(
+        "a file is closed while a reply is sent from it",
+        "store/DiskBlockFile.java",
+        "    underWay++;\n    return new CachedRegion",
+        "    return new CachedRegion",
+        "store.CachedRegionTest",
+    ),
+    mutant(
         "stale map that is not there counts as clear",
         "disk/DiskStorage.java",
         "path, identity, fresh ? HeapBlockMap.allClear(blocks) : HeapBlockMap.allSet(blocks));",

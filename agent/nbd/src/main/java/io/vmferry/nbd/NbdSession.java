@@ -15,7 +15,8 @@ import io.netty.channel.FileRegion;
 public interface NbdSession {
 
   /**
-   * NBD_CMD_READ. Fill exactly {@code length} bytes of {@link ReadReply#buffer()}, then succeed.
+   * NBD_CMD_READ. Fill exactly {@code length} bytes of {@link ReadReply#buffer()}, then succeed; or
+   * succeed with a range of a file, where {@link ReadReply#socket()} allows it.
    */
   void read(long offset, int length, ReadReply reply);
 
@@ -91,8 +92,8 @@ public interface NbdSession {
     int socket();
 
     /**
-     * Success with data that is not in the buffer, of which nothing was written. Allowed after
-     * {@link #socket} only, with nothing in between.
+     * Success with data that goes to {@link #socket} by itself, which must have been asked for just
+     * before. Nothing was written to the buffer.
      *
      * @param data exactly {@code length} bytes; sent inside the call as far as the socket has room,
      *     and released

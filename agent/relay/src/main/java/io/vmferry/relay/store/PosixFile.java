@@ -119,7 +119,7 @@ final class PosixFile implements Closeable {
 
   /** Which of its first {@code size} bytes are in the page cache. */
   ResidentPages residentPages(long size) {
-    return new ResidentPages(syscalls, fd, size);
+    return new ResidentPages(syscalls, path, fd, size);
   }
 
   private int tried(String operation, long result) throws ErrnoException {

@@ -4,6 +4,9 @@ package io.vmferry.relay.store;
 import com.sun.jna.Native;
 import com.sun.jna.Pointer;
 import java.nio.ByteBuffer;
+import java.nio.file.Path;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * Which bytes of a file are in the page cache. The kernel is asked about a mapping that nobody may
@@ -15,7 +18,10 @@ import java.nio.ByteBuffer;
 final class ResidentPages {
   private static final byte RESIDENT = 1;
 
+  private static final Logger log = LoggerFactory.getLogger(ResidentPages.class);
+
   private final Syscalls syscalls;
+  private final Path path;
   private final int fd;
   private final long size;
   private final int pageSize;
@@ -31,8 +37,9 @@ final class ResidentPages {
    *
    * @param size bytes of the file that count
    */
-  ResidentPages(Syscalls syscalls, int fd, long size) {
+  ResidentPages(Syscalls syscalls, Path path, int fd, long size) {
     this.syscalls = syscalls;
+    this.path = path;
     this.fd = fd;
     this.size = size;
     this.pageSize = syscalls.pageSize();
@@ -42,17 +49,26 @@ final class ResidentPages {
   boolean has(long offset, int length) {
     if (address == 0) {
       address = syscalls.mapWithoutAccess(fd, size);
+      if (address < 0) {
+        unknown("mmap", address);
+      }
     }
-    if (address < 0) {
-      return false;
-    }
+    return address > 0 && ask(offset, length);
+  }
+
+  private boolean ask(long offset, int length) {
     long from = offset / pageSize;
     int count = (int) ((offset + length + pageSize - 1) / pageSize - from);
     if (pages.capacity() < count) {
       pages = ByteBuffer.allocateDirect(count);
     }
     long vector = Pointer.nativeValue(Native.getDirectBufferPointer(pages));
-    if (syscalls.mincore(address + from * pageSize, (long) count * pageSize, vector) != 0) {
+    int result = syscalls.mincore(address + from * pageSize, (long) count * pageSize, vector);
+    if (result != 0) {
+      if (result != -Errno.EAGAIN) {
+        unmap();
+        unknown("mincore", result);
+      }
       return false;
     }
     for (int i = 0; i < count; i++) {
@@ -61,6 +77,17 @@ final class ResidentPages {
       }
     }
     return true;
+  }
+
+  /** It isn't asked again. */
+  private void unknown(String call, long result) {
+    address = result;
+    log.warn(
+        "{}: {} failed with error number {}: the kernel doesn't say what is in memory, so large"
+            + " reads are copied, which takes longer. Does the unit's SystemCallFilter= allow it?",
+        path,
+        call,
+        -result);
   }
 
   /** Gives the mapping back. */

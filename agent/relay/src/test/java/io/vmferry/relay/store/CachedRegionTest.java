@@ -214,6 +214,22 @@ final class CachedRegionTest extends DiskBlockFileFixture {
     syscalls.script("mincore", -Errno.EAGAIN);
 
     assertThat(file.cached(0, LENGTH, SOCKET)).isNull();
+    FileRegion region = file.cached(0, LENGTH, SOCKET);
+    assertThat(region).isNotNull();
+    region.release();
+  }
+
+  @Test
+  void aKernelThatRefusesTheQuestionIsAskedOnce() {
+    write(0, random(LENGTH, 1));
+    syscalls.script("mincore", -Errno.EPERM);
+
+    assertThat(file.cached(0, LENGTH, SOCKET)).isNull();
+    assertThat(file.cached(0, LENGTH, SOCKET)).isNull();
+
+    assertThat(syscalls.calls).containsSubsequence("mmap", "mincore", "munmap");
+    assertThat(syscalls.count("mincore")).isEqualTo(1);
+    assertThat(syscalls.count("munmap")).isEqualTo(1);
   }
 
   @Test
