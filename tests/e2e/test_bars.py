@@ -19,7 +19,8 @@ from lab.vm import Vm
 
 pytestmark = pytest.mark.alone
 
-ROUND_TRIP_MS = 20
+# A long link, so that round trips show beside what two emulating processors need for a takeover: 20 to 50 ms.
+ROUND_TRIP_MS = 100
 RATE_MBIT = 400
 ROUNDS = 3
 SOCKET = "/run/lab/passthrough.sock"
@@ -49,18 +50,19 @@ class Moves:
     def __init__(self, cluster):
         self._cluster = cluster
         self._results = {"vmferry": [], "pass-through": []}
+        self.takeovers = []  # milliseconds
         self.measure()
 
     def measure(self):
         cluster = self._cluster
-        cluster.wan.set(delay_ms=ROUND_TRIP_MS / 2, rate_mbit=RATE_MBIT)
         with Passthrough(cluster.lab, SOCKET) as storage:
             volume = f"through{len(self._results['pass-through'])}"
             storage.create_volume(volume, 64 * MIB)
             for _ in range(ROUNDS):
                 vm = cluster.start_vm(reads=0)
                 self._results["vmferry"].append(move(cluster, vm))
-                print(f"\n{vm.name}: owner {takeover_ms(cluster, vm):.0f} ms after it was resumed", end="")
+                self.takeovers.append(takeover_ms(cluster, vm))
+                print(f"\n{vm.name}: owner {self.takeovers[-1]:.0f} ms after it was resumed", end="")
                 cluster.clear()
                 number = len(self._results["pass-through"])
                 vm = Vm(cluster.lab, [volume], name=f"through{number}", nbd_socket=SOCKET, reads=0)
@@ -94,6 +96,7 @@ def holds(moves, bar):
 
 
 def move(cluster, vm):
+    cluster.wan.set(delay_ms=ROUND_TRIP_MS / 2, rate_mbit=RATE_MBIT)  # again: clearing up restores the lab's own
     heartbeat = vm.migrate(cluster.a, cluster.b)
     vm.await_stat(cluster.b, 2)
     vm.assert_consistent(cluster.b)
@@ -125,6 +128,6 @@ def test_the_takeover_adds_at_most_two_round_trips_of_downtime(moves):
         baseline = moves.of("pass-through", "downtime_ms")
         noise = max(baseline) - min(baseline)  # what equal migrations differ by, on this machine at this time
         print(f"\ndowntime: {ours:.0f} ms, memory alone {memory:.0f} ms: {ours - memory:.0f} ms more, noise {noise:.0f} ms")
-        return ours - memory <= 2 * ROUND_TRIP_MS + noise
+        return median(moves.takeovers) <= 2 * ROUND_TRIP_MS and ours - memory <= 2 * ROUND_TRIP_MS + noise
 
     assert holds(moves, bar)
