@@ -19,8 +19,8 @@ from lab.vm import Vm
 
 pytestmark = pytest.mark.alone
 
-# A long link, so that round trips show beside what two emulating processors need for a takeover: 20 to 50 ms.
-ROUND_TRIP_MS = 100
+ROUND_TRIP_MS = 20
+LONG_ROUND_TRIP_MS = 100  # beside which what two emulating processors need for a takeover, 20 to 50 ms, is small
 RATE_MBIT = 400
 ROUNDS = 3
 SOCKET = "/run/lab/passthrough.sock"
@@ -50,7 +50,6 @@ class Moves:
     def __init__(self, cluster):
         self._cluster = cluster
         self._results = {"vmferry": [], "pass-through": []}
-        self.takeovers = []  # milliseconds
         self.measure()
 
     def measure(self):
@@ -61,8 +60,7 @@ class Moves:
             for _ in range(ROUNDS):
                 vm = cluster.start_vm(reads=0)
                 self._results["vmferry"].append(move(cluster, vm))
-                self.takeovers.append(takeover_ms(cluster, vm))
-                print(f"\n{vm.name}: owner {self.takeovers[-1]:.0f} ms after it was resumed", end="")
+                print(f"\n{vm.name}: owner {takeover_ms(cluster, vm):.0f} ms after it was resumed", end="")
                 cluster.clear()
                 number = len(self._results["pass-through"])
                 vm = Vm(cluster.lab, [volume], name=f"through{number}", nbd_socket=SOCKET, reads=0)
@@ -95,8 +93,8 @@ def holds(moves, bar):
     return bar()
 
 
-def move(cluster, vm):
-    cluster.wan.set(delay_ms=ROUND_TRIP_MS / 2, rate_mbit=RATE_MBIT)  # again: clearing up restores the lab's own
+def move(cluster, vm, round_trip_ms=ROUND_TRIP_MS):
+    cluster.wan.set(delay_ms=round_trip_ms / 2, rate_mbit=RATE_MBIT)  # each time: clearing up restores the lab's own
     heartbeat = vm.migrate(cluster.a, cluster.b)
     vm.await_stat(cluster.b, 2)
     vm.assert_consistent(cluster.b)
@@ -128,6 +126,19 @@ def test_the_takeover_adds_at_most_two_round_trips_of_downtime(moves):
         baseline = moves.of("pass-through", "downtime_ms")
         noise = max(baseline) - min(baseline)  # what equal migrations differ by, on this machine at this time
         print(f"\ndowntime: {ours:.0f} ms, memory alone {memory:.0f} ms: {ours - memory:.0f} ms more, noise {noise:.0f} ms")
-        return median(moves.takeovers) <= 2 * ROUND_TRIP_MS and ours - memory <= 2 * ROUND_TRIP_MS + noise
+        return ours - memory <= 2 * ROUND_TRIP_MS + noise
 
     assert holds(moves, bar)
+
+
+def test_an_owner_is_there_two_round_trips_after_the_vm(_shared_cluster):
+    cluster = _shared_cluster
+    takeovers = []
+    for _ in range(ROUNDS):
+        vm = cluster.start_vm(reads=0)
+        move(cluster, vm, LONG_ROUND_TRIP_MS)
+        takeovers.append(takeover_ms(cluster, vm))
+        cluster.clear()
+    print(f"\nowner {', '.join(f'{each:.0f}' for each in takeovers)} ms after it was resumed")
+    # One message of these few may be lost in the queue that the memory fills.
+    assert median(takeovers) <= 2 * LONG_ROUND_TRIP_MS

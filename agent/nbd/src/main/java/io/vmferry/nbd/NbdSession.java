@@ -87,9 +87,12 @@ public interface NbdSession {
 
     /**
      * Descriptor of the client's socket, if data may be sent there straight from a file now; -1 if
-     * it has to be in the buffer: the read is small, or the client hasn't taken what came before.
+     * it has to be in the buffer: the read is small, the client hasn't taken what came before, or
+     * there is no such socket.
      */
-    int socket();
+    default int socket() {
+      return -1;
+    }
 
     /**
      * Success with data that goes to {@link #socket} by itself, which must have been asked for just
@@ -98,7 +101,9 @@ public interface NbdSession {
      * @param data exactly {@code length} bytes; sent inside the call as far as the socket has room,
      *     and released
      */
-    void success(FileRegion data);
+    default void success(FileRegion data) {
+      throw new IllegalStateException("there is no socket to send to");
+    }
   }
 
   /** The answer to a block status request. */

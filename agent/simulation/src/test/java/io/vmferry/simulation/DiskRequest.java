@@ -3,7 +3,6 @@ package io.vmferry.simulation;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
-import io.netty.channel.FileRegion;
 import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdSession;
 import io.vmferry.relay.history.BlockHistory;
@@ -115,16 +114,6 @@ final class DiskRequest implements NbdSession.ReadReply {
   void abandon() {
     disk.content().closed(this);
     disk.content().history().unknown(op);
-  }
-
-  @Override
-  public int socket() {
-    return -1;
-  }
-
-  @Override
-  public void success(FileRegion data) {
-    throw new AssertionError("there is no socket to send to");
   }
 
   @Override

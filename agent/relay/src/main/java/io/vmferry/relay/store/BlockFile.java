@@ -43,7 +43,7 @@ public interface BlockFile {
 
   /**
    * The range as something that is sent to a socket without being copied here, if it is in the page
-   * cache and large enough for that. To be sent at once, and released.
+   * cache and doesn't hold the loop for long. To be sent at once, and released.
    *
    * @param socket descriptor of a nonblocking socket, -1 if there is none
    * @return null if the range has to be {@link #read}

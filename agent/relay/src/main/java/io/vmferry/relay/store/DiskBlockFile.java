@@ -232,10 +232,8 @@ public final class DiskBlockFile implements BlockFile {
   @Override
   public FileRegion cached(long offset, int length, int socket) {
     checkRange(offset, length);
-    if (socket < 0 || closed || !trySends || length > MAX_INLINE_BYTES) {
-      return null;
-    }
-    if (!resident.has(offset, length)) {
+    boolean mayBeSent = socket >= 0 && length <= MAX_INLINE_BYTES && trySends && !closed;
+    if (!mayBeSent || !resident.has(offset, length)) {
       return null;
     }
     underWay++;

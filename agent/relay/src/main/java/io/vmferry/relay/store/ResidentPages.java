@@ -29,6 +29,8 @@ final class ResidentPages {
   /** One byte for each page of the largest range that was asked for. */
   private ByteBuffer pages = ByteBuffer.allocateDirect(0);
 
+  private long pagesAddress;
+
   /** Of the mapping; 0 before the first question, negative if there can't be one. */
   private long address;
 
@@ -61,9 +63,9 @@ final class ResidentPages {
     int count = (int) ((offset + length + pageSize - 1) / pageSize - from);
     if (pages.capacity() < count) {
       pages = ByteBuffer.allocateDirect(count);
+      pagesAddress = Pointer.nativeValue(Native.getDirectBufferPointer(pages));
     }
-    long vector = Pointer.nativeValue(Native.getDirectBufferPointer(pages));
-    int result = syscalls.mincore(address + from * pageSize, (long) count * pageSize, vector);
+    int result = syscalls.mincore(address + from * pageSize, (long) count * pageSize, pagesAddress);
     if (result != 0) {
       if (result != -Errno.EAGAIN) {
         unmap();

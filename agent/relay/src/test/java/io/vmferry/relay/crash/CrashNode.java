@@ -3,7 +3,6 @@ package io.vmferry.relay.crash;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
-import io.netty.channel.FileRegion;
 import io.vmferry.api.Epoch;
 import io.vmferry.config.PreCopyMode;
 import io.vmferry.nbd.NbdClient;
@@ -372,16 +371,6 @@ final class CrashNode {
         case TRIM -> session.trim(offset, length, fua, this);
         case FLUSH -> session.flush(this);
       }
-    }
-
-    @Override
-    public int socket() {
-      return -1;
-    }
-
-    @Override
-    public void success(FileRegion data) {
-      throw new AssertionError("there is no socket to send to");
     }
 
     @Override

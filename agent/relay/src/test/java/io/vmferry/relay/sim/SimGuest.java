@@ -3,7 +3,6 @@ package io.vmferry.relay.sim;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
-import io.netty.channel.FileRegion;
 import io.vmferry.nbd.NbdClient;
 import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdExportException;
@@ -217,16 +216,6 @@ final class SimGuest {
     @Override
     public String toString() {
       return kind + " " + first + "+" + count;
-    }
-
-    @Override
-    public int socket() {
-      return -1;
-    }
-
-    @Override
-    public void success(FileRegion data) {
-      throw new AssertionError("there is no socket to send to");
     }
 
     @Override

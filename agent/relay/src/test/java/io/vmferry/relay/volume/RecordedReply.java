@@ -3,7 +3,6 @@ package io.vmferry.relay.volume;
 
 import io.netty.buffer.ByteBuf;
 import io.netty.buffer.Unpooled;
-import io.netty.channel.FileRegion;
 import io.vmferry.nbd.NbdError;
 import io.vmferry.nbd.NbdSession;
 import java.util.ArrayList;
@@ -28,16 +27,6 @@ public final class RecordedReply implements NbdSession.ReadReply, NbdSession.Sta
 
   public List<String> extents() {
     return extents;
-  }
-
-  @Override
-  public int socket() {
-    return -1;
-  }
-
-  @Override
-  public void success(FileRegion data) {
-    throw new AssertionError("there is no socket to send to");
   }
 
   @Override
